@@ -1,0 +1,1 @@
+"""Run folder -> bundle: graphs, parity, packing. The only package that imports onnx."""
