@@ -1,4 +1,4 @@
-"""Real clips for tests: textured patterns that move by a known amount, written with PyAV into any codec and container."""
+"""Real clips for tests: textured patterns of known motion, written with PyAV into any codec and container."""
 
 from __future__ import annotations
 

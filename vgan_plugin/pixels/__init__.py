@@ -1,0 +1,1 @@
+"""Samples and what they mean: colour conversion, compositing, padding. NumPy only."""
