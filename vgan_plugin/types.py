@@ -264,7 +264,7 @@ class FrameGenerator(Protocol):
 
     Attributes:
         info: the generator's own description.
-        block: B, the chain's block length in source frames.
+        block: B, the chain's block length in source frames; 0 when nothing is remembered (no chain is run).
         lead: W, how many frames before its block a chain starts.
         provenance: what really runs: provider, device, precision, model name, version, hash; goes into the report.
     """
