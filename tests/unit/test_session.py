@@ -1,0 +1,166 @@
+"""Sessions run a bundle's graphs, and say truthfully where."""
+
+from __future__ import annotations
+
+import threading
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+pytest.importorskip("onnx", reason="fake bundles are made with onnx, of the export extra")
+
+import fakebundle
+
+from vgan_plugin.bundle import store
+from vgan_plugin.errors import BundleGraph
+from vgan_plugin.runtime.session import GraphSessions
+
+
+@pytest.fixture(scope="module")
+def bundle(tmp_path_factory: pytest.TempPathFactory) -> store.Bundle:
+    return store.load(fakebundle.make(tmp_path_factory.mktemp("b") / "fake"))
+
+
+def frame(height: int, width: int, seed: int = 0) -> np.ndarray:
+    return np.random.default_rng(seed).random((1, 3, height, width), dtype=np.float32)
+
+
+def means(x: np.ndarray) -> np.ndarray:
+    n, c, h, w = x.shape
+    return x.reshape(n, c, h // 2, 2, w // 2, 2).mean((3, 5))
+
+
+@pytest.mark.parametrize(("height", "width"), [(8, 8), (64, 48), (2, 34)])
+def test_a_graph_with_external_half_precision_weights_runs_at_any_size(
+    bundle: store.Bundle, height: int, width: int
+) -> None:
+    sessions = GraphSessions(bundle, "cpu", threads=1)
+    x = frame(height, width)
+    features = sessions.run("encode", {"frame": x})["features"]
+    np.testing.assert_allclose(sessions.to_numpy(features), means(x), atol=1e-6)
+
+
+def test_outputs_of_one_graph_go_into_the_next_and_nothing_is_remembered_between_runs(bundle: store.Bundle) -> None:
+    sessions = GraphSessions(bundle, "cpu", threads=1)
+    zero = np.zeros((1, 3, 4, 6), np.float32)
+
+    def chain() -> np.ndarray:
+        state = zero
+        for seed in range(3):
+            features = sessions.run("encode", {"frame": frame(8, 12, seed)})["features"]
+            state = sessions.run("remember", {"features": features, "state": state})["state_out"]
+        rgb = sessions.run("render", {"state": state, "offsets": np.array([[-1, 1]], np.float32)})["rgb"]
+        return sessions.to_numpy(rgb)
+
+    first = chain()
+    expected = np.zeros_like(zero)
+    for seed in range(3):
+        expected = (expected + means(frame(8, 12, seed))) / 2
+    np.testing.assert_allclose(first, expected.repeat(2, 2).repeat(2, 3), atol=1e-6)
+    sessions.run("encode", {"frame": frame(8, 12, 9)})
+    assert first.tobytes() == chain().tobytes()
+
+
+def test_several_targets_in_one_call_are_the_same_bytes_as_one_by_one(bundle: store.Bundle) -> None:
+    sessions = GraphSessions(bundle, "cpu", threads=1)
+    state = means(frame(8, 8))
+    offsets = np.array([[-1, 1], [-2, 1], [-0.5, 0.25]], np.float32)
+    together = sessions.to_numpy(sessions.run("render", {"state": state, "offsets": offsets})["rgb"])
+    alone = [sessions.to_numpy(sessions.run("render", {"state": state, "offsets": o[None]})["rgb"]) for o in offsets]
+    assert together.shape == (3, 3, 8, 8)
+    assert together.tobytes() == np.concatenate(alone).tobytes()
+
+
+def test_non_contiguous_and_double_precision_inputs_are_taken(bundle: store.Bundle) -> None:
+    sessions = GraphSessions(bundle, "cpu", threads=1)
+    x = frame(8, 12)
+    odd = np.asfortranarray(x.astype(np.float64))
+    np.testing.assert_array_equal(
+        sessions.to_numpy(sessions.run("encode", {"frame": odd})["features"]),
+        sessions.to_numpy(sessions.run("encode", {"frame": x})["features"]),
+    )
+
+
+def test_the_least_recently_used_size_goes(bundle: store.Bundle) -> None:
+    sessions = GraphSessions(bundle, "cpu", threads=1, sizes=2)
+    for size in ((8, 8), (16, 8), (8, 8), (8, 16)):
+        sessions.run("encode", {"frame": frame(*size)})
+    assert list(sessions._sessions) == [(8, 8), (8, 16)]
+    sessions.close()
+    assert not sessions._sessions
+
+
+def test_provenance_names_what_ran_and_not_what_was_asked(bundle: store.Bundle) -> None:
+    sessions = GraphSessions(bundle, "cpu", threads=1)
+    sessions.prepare(8, 8)
+    provenance = sessions.provenance
+    assert provenance["model"]["sha256"] == bundle.digest
+    provider = provenance["provider"]
+    assert provider["provider"] == "CPUExecutionProvider"
+    assert provider["device"] == "cpu"
+    assert provider["threads"] == 1
+    assert set(provider["nodes"]) == {"CPUExecutionProvider"}
+    assert provider["nodes"]["CPUExecutionProvider"] >= 4
+
+
+@pytest.mark.parametrize(
+    ("inputs", "says"),
+    [
+        ({}, "it was given"),
+        ({"frame": np.zeros((1, 4, 8, 8), np.float32)}, "does not take the shape"),
+        ({"frame": np.zeros((1, 3, 8), np.float32)}, "does not take the shape"),
+        ({"frame": np.zeros((1, 3, 8, 8), np.float32), "more": np.zeros(1)}, "it was given"),
+    ],
+)
+def test_inputs_that_are_not_the_manifests_are_named(bundle: store.Bundle, inputs: dict, says: str) -> None:
+    with pytest.raises(BundleGraph, match=says):
+        GraphSessions(bundle, "cpu", threads=1).run("encode", inputs)
+
+
+def test_inputs_of_two_sizes_are_named(bundle: store.Bundle) -> None:
+    with pytest.raises(BundleGraph, match="disagree on H: 8 and 16"):
+        GraphSessions(bundle, "cpu", threads=1).run(
+            "remember", {"features": means(frame(8, 8)), "state": means(frame(16, 8))}
+        )
+
+
+def test_a_graph_that_is_not_as_its_manifest_says_is_one_error_before_the_first_frame(tmp_path: Path) -> None:
+    bundle = store.load(fakebundle.make(tmp_path / "fixed", fixed=True))
+    GraphSessions(bundle, "cpu", threads=1).prepare(8, 8)
+    with pytest.raises(BundleGraph, match=r"not as bundle\.json says"):
+        GraphSessions(bundle, "cpu", threads=1).prepare(16, 8)
+    lies = replace(fakebundle.MANIFEST.graphs["encode"], outputs=(replace(fakebundle.FEATURES, name="fs"),))
+    graphs = {**fakebundle.MANIFEST.graphs, "encode": lies}
+    folder = fakebundle.make(tmp_path / "lies", manifest=replace(fakebundle.MANIFEST, graphs=graphs))
+    with pytest.raises(BundleGraph, match=r"its outputs are \['features'\]"):
+        GraphSessions(store.load(folder), "cpu", threads=1).prepare(8, 8)
+
+
+def test_external_weights_are_found_only_inside_the_bundle(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    for name in ("secret.bin", "other.bin"):
+        (tmp_path / name).write_bytes(bytes(100))
+    alone = replace(fakebundle.MANIFEST, weights=None)
+    for i, location in enumerate(("../secret.bin", str(tmp_path / "secret.bin"), "other.bin") * 2):
+        folder = fakebundle.make(tmp_path / f"b{i}", location, fakebundle.MANIFEST if i < 3 else alone)
+        with pytest.raises(BundleGraph, match="does not load"):
+            GraphSessions(store.load(folder), "cpu", threads=1).prepare(8, 8)
+
+
+def test_threads_share_a_device_in_turn_and_get_their_own_results(bundle: store.Bundle) -> None:
+    sessions = GraphSessions(bundle, "cpu", threads=1)
+    results: dict[int, np.ndarray] = {}
+
+    def work(seed: int) -> None:
+        for _ in range(20):
+            results[seed] = sessions.to_numpy(sessions.run("encode", {"frame": frame(16, 16, seed)})["features"])
+
+    workers = [threading.Thread(target=work, args=(seed,)) for seed in range(4)]
+    for worker in workers:
+        worker.start()
+    for worker in workers:
+        worker.join()
+    for seed in range(4):
+        np.testing.assert_allclose(results[seed], means(frame(16, 16, seed)), atol=1e-6)

@@ -1,0 +1,1 @@
+"""The one door to ONNX Runtime: providers, sessions, our generator and the simple ones."""

@@ -1,0 +1,282 @@
+"""Runs a bundle's graphs: one prepared session per graph and size, named tensors in, named tensors out.
+
+On the CPU, values are NumPy arrays: a plain run copies no more than prepared bindings do (measured: equal CPU time at
+1920x1088). On CUDA, outputs stay on the device as OrtValues and go into the next graph as they are; only what
+`to_numpy` is asked for visits the host.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import Counter, OrderedDict, defaultdict
+from collections.abc import Mapping
+from typing import Any, TypeAlias
+
+import numpy as np
+import onnxruntime
+from numpy.typing import NDArray
+from onnxruntime import OrtValue
+from onnxruntime.capi import onnxruntime_pybind11_state as native
+
+from vgan_plugin.bundle.signature import Graph, Tensor
+from vgan_plugin.bundle.store import Bundle
+from vgan_plugin.errors import BundleGraph, DeviceMissing, PluginFailed
+from vgan_plugin.runtime.providers import Device, choose, physical_cores
+
+Value: TypeAlias = NDArray[Any] | OrtValue
+"""A tensor: a NumPy array, or a value that stays on the device."""
+
+_TYPES = {
+    "float32": "tensor(float)",
+    "float16": "tensor(float16)",
+    "uint8": "tensor(uint8)",
+    "int64": "tensor(int64)",
+    "bool": "tensor(bool)",
+}
+# ONNX Runtime's errors share no base class but Exception; these are what a wrong graph or a failing device raise.
+_ERRORS = (
+    native.DeviceReset,
+    native.EPFail,
+    native.EngineError,
+    native.Fail,
+    native.InvalidArgument,
+    native.InvalidGraph,
+    native.InvalidProtobuf,
+    native.NoModel,
+    native.NoSuchFile,
+    native.NotFound,
+    native.NotImplemented,
+    native.RuntimeException,
+    RuntimeError,
+    MemoryError,
+)
+_locks: defaultdict[str, threading.Lock] = defaultdict(threading.Lock)
+"""One lock a device for the whole process: each run uses all of it, so two at once would only be slower."""
+
+
+class GraphSessions:
+    """The graphs of one bundle on one device, opened when a size is first met.
+
+    Attributes:
+        bundle: the verified bundle.
+        device: where it runs, and whether that is less than was asked for (`device.fallback`).
+        threads: CPU threads a session uses.
+    """
+
+    def __init__(self, bundle: Bundle, device: str = "auto", threads: int | None = None, sizes: int = 3) -> None:
+        """Choose the device; nothing is loaded yet.
+
+        Args:
+            bundle: what `bundle.store.load` gave.
+            device: ``auto``, ``cpu``, ``cuda`` or ``cuda:N``.
+            threads: CPU threads; None = physical cores.
+            sizes: how many sizes stay loaded; the least recently used one goes.
+
+        Raises:
+            VganError: as `providers.choose`.
+        """
+        self.bundle = bundle
+        self.device: Device = choose(device)
+        self.threads = threads or physical_cores()
+        self._kept = sizes
+        self._sessions: OrderedDict[tuple[int, int], dict[tuple[str, int], Any]] = OrderedDict()
+        self._nodes: dict[str, dict[str, int]] = {}
+        self._lock = _locks[self.device.name]
+
+    def prepare(self, height: int, width: int) -> None:
+        """Open every graph for a size (multiples of the stride) with one target a call.
+
+        Call it before the first frame: a graph that does not load, or a device that fails, is an error then.
+
+        Raises:
+            BundleGraph: a graph does not load, or is not what the manifest says.
+            DeviceMissing: the session did not get the device.
+        """
+        with self._lock:
+            for name in self.bundle.manifest.graphs:
+                self._session(name, {"H": height, "W": width, "N": 1})
+
+    def run(self, graph: str, inputs: Mapping[str, Value], size: tuple[int, int] | None = None) -> dict[str, Value]:
+        """Run one graph.
+
+        Args:
+            graph: ``encode``, ``remember``, ``render`` or ``seed``.
+            inputs: every input by name, of the manifest's shape; NumPy arrays are cast to its dtype, values that an
+                earlier run on this device gave go in as they are.
+            size: padded (height, width); None = what the inputs' shapes say.
+
+        Returns:
+            every output by name: NumPy arrays on the CPU, device values on CUDA.
+
+        Raises:
+            BundleGraph: inputs or outputs are not those of the manifest, or the graph does not load.
+            DeviceMissing: the session did not get the device.
+            PluginFailed: the run itself failed (out of memory, device lost).
+        """
+        spec = self.bundle.manifest.graphs[graph]
+        sizes = _sizes(graph, spec, inputs, size)
+        with self._lock:
+            session = self._session(graph, sizes)
+            try:
+                outputs = self._run(session, spec, inputs)
+            except _ERRORS as error:
+                raise PluginFailed(
+                    f"Graph {graph!r} of the bundle {self.bundle.manifest.name!r} failed on {self.device.name}",
+                    _first_line(error),
+                    "try a smaller picture or --device cpu",
+                ) from error
+        for tensor, value in zip(spec.outputs, outputs, strict=True):
+            if tuple(_shape(value)) != tensor.resolve(sizes):
+                raise _not_as_said(graph, f"output {tensor.name!r} came out as {_shape(value)}")
+        return {tensor.name: value for tensor, value in zip(spec.outputs, outputs, strict=True)}
+
+    def to_numpy(self, value: Value) -> NDArray[Any]:
+        """A value as a NumPy array in host memory."""
+        return value if isinstance(value, np.ndarray) else np.asarray(value.numpy())
+
+    @property
+    def provenance(self) -> dict[str, Any]:
+        """What really runs, for the report: ``model`` and ``provider``; node counts of the sessions opened so far."""
+        manifest = self.bundle.manifest
+        nodes: Counter[str] = Counter()
+        for counts in self._nodes.values():
+            nodes.update(counts)
+        return {
+            "model": {
+                "name": manifest.name,
+                "title": manifest.title,
+                "sha256": self.bundle.digest,
+                "precision": manifest.precision,
+            },
+            "provider": {
+                "engine": f"onnxruntime {onnxruntime.__version__}",
+                "asked": self.device.asked,
+                "device": self.device.name,
+                "provider": self.device.provider,
+                "nodes": dict(nodes),
+                "threads": self.threads,
+                "fallback": self.device.fallback.why,
+            },
+        }
+
+    def close(self) -> None:
+        """Free every session."""
+        with self._lock:
+            self._sessions.clear()
+
+    def _session(self, graph: str, sizes: Mapping[str, int]) -> Any:
+        size = (sizes["H"], sizes["W"])
+        if size not in self._sessions:
+            self._sessions[size] = {}
+            if len(self._sessions) > self._kept:
+                self._sessions.popitem(last=False)
+        self._sessions.move_to_end(size)
+        opened = self._sessions[size]
+        key = (graph, sizes["N"])
+        if key not in opened:
+            opened[key] = self._open(graph, sizes)
+        return opened[key]
+
+    def _open(self, graph: str, sizes: Mapping[str, int]) -> Any:
+        spec = self.bundle.manifest.graphs[graph]
+        options = onnxruntime.SessionOptions()
+        options.log_severity_level = 3
+        options.intra_op_num_threads = self.threads
+        options.use_deterministic_compute = True
+        # Spinning threads burn the cores that decode and encode between two frames.
+        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+        options.add_session_config_entry("session.record_ep_graph_assignment_info", "1")
+        for expression, (symbol, divisor) in spec.symbols.items():
+            options.add_free_dimension_override_by_name(expression, sizes[symbol] // divisor)
+        # Without any file given from memory, ONNX Runtime would look for external weights in the working directory.
+        external = self.bundle.external() or {"none": b"\0"}
+        options.add_external_initializers_from_files_in_memory(
+            list(external), list(external.values()), [len(data) for data in external.values()]
+        )
+        try:
+            session = onnxruntime.InferenceSession(self.bundle.graph(graph), options, providers=self.device.providers())
+        except _ERRORS as error:
+            raise BundleGraph(
+                f"Graph {graph!r} of the bundle {self.bundle.manifest.name!r} does not load",
+                _first_line(error),
+                "get the bundle again, or export it again",
+            ) from error
+        session.disable_fallback()
+        if session.get_providers()[0] != self.device.provider:
+            raise DeviceMissing(
+                f"Device {self.device.name} was not given to the session",
+                f"it runs on {session.get_providers()[0]}",
+                "run with --device cpu, or see `vgan doctor`",
+            )
+        _verify(graph, spec, session, sizes)
+        counts: Counter[str] = Counter()
+        for part in session.get_provider_graph_assignment_info():
+            counts[part.ep_name] += len(part.get_nodes())
+        self._nodes[graph] = dict(counts)
+        return session
+
+    def _run(self, session: Any, spec: Graph, inputs: Mapping[str, Value]) -> list[Value]:
+        names = [tensor.name for tensor in spec.outputs]
+        if self.device.kind == "cpu":
+            feed = {t.name: _array(self.to_numpy(inputs[t.name]), t) for t in spec.inputs}
+            return list(session.run(names, feed))
+        binding = session.io_binding()
+        held = []  # a binding does not keep its inputs alive
+        for tensor in spec.inputs:
+            value = inputs[tensor.name]
+            if isinstance(value, np.ndarray):
+                value = OrtValue.ortvalue_from_numpy(_array(value, tensor), self.device.kind, self.device.index)
+            held.append(value)
+            binding.bind_ortvalue_input(tensor.name, value)
+        for name in names:
+            binding.bind_output(name, self.device.kind, self.device.index)
+        session.run_with_iobinding(binding)
+        return list(binding.get_outputs())
+
+
+def _sizes(graph: str, spec: Graph, inputs: Mapping[str, Value], size: tuple[int, int] | None) -> dict[str, int]:
+    """H, W and N of one run, from the inputs' shapes (and `size`, which they must agree with)."""
+    if set(inputs) != {tensor.name for tensor in spec.inputs}:
+        raise _not_as_said(graph, f"it was given {sorted(inputs)}, and takes {[t.name for t in spec.inputs]}")
+    sizes: dict[str, int] = {} if size is None else {"H": size[0], "W": size[1]}
+    for tensor in spec.inputs:
+        for symbol, value in tensor.solve(tuple(_shape(inputs[tensor.name]))).items():
+            if sizes.setdefault(symbol, value) != value:
+                raise _not_as_said(graph, f"its inputs disagree on {symbol}: {sizes[symbol]} and {value}")
+    return {"H": 0, "W": 0, "N": 1} | sizes
+
+
+def _verify(graph: str, spec: Graph, session: Any, sizes: Mapping[str, int]) -> None:
+    """Compare a session with the manifest: names in order, dtypes, and shapes as far as ONNX Runtime knows them."""
+    for side, stated, found in (
+        ("inputs", spec.inputs, session.get_inputs()),
+        ("outputs", spec.outputs, session.get_outputs()),
+    ):
+        if [t.name for t in stated] != [f.name for f in found]:
+            raise _not_as_said(graph, f"its {side} are {[f.name for f in found]}, not {[t.name for t in stated]}")
+        for tensor, got in zip(stated, found, strict=True):
+            known = list(got.shape)
+            wanted = list(tensor.resolve(sizes))
+            # An output whose size ONNX Runtime cannot infer is compared after the run; an input must be fixed by now.
+            same = len(known) == len(wanted) and all(
+                k == w or (side == "outputs" and not isinstance(k, int)) for k, w in zip(known, wanted, strict=True)
+            )
+            if got.type != _TYPES[tensor.dtype] or not same:
+                raise _not_as_said(graph, f"{tensor.name!r} is {got.type} {known}, not {tensor.dtype} {wanted}")
+
+
+def _array(value: NDArray[Any], tensor: Tensor) -> NDArray[Any]:
+    return np.ascontiguousarray(value, dtype=tensor.dtype)
+
+
+def _shape(value: Value) -> list[int]:
+    return list(value.shape) if isinstance(value, np.ndarray) else list(value.shape())
+
+
+def _first_line(error: BaseException) -> str:
+    lines = str(error).strip().splitlines()
+    return lines[0][:300] if lines else type(error).__name__
+
+
+def _not_as_said(graph: str, why: str) -> BundleGraph:
+    return BundleGraph(f"Graph {graph!r} is not as bundle.json says", why, "export the bundle again")
