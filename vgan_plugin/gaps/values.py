@@ -1,8 +1,4 @@
-"""Events, targets and plans: what the detectors saw, and which frames to make from which others. Values and pure
-functions; nothing here touches a pixel.
-
-A *plan* is complete: with it and a stream of frames, `fill.py` needs no further decision.
-"""
+"""The values: what was seen (Event), what may be made (GapPolicy), what is to be made (Target, Plan)."""
 
 from __future__ import annotations
 
@@ -52,7 +48,7 @@ class Target:
         b: source index of the second reference in time, or None.
         offsets: times of a and b minus the target's, in source-frame periods (0 for an absent reference).
         replaces: source index of the frame whose place it takes, or None when it is inserted.
-        why: kind of the event it repairs, or ``rate``.
+        why: kind of the event it repairs, ``at`` (asked for by index), or ``rate``.
         method: ``generator``, or ``repeat`` where nothing better can be done (one reference at a cut); said in
             the report.
     """
@@ -104,6 +100,7 @@ class Plan:
         dropped: source indices that do not appear in the output (the replaced ones not included).
         unrepaired: gaps left alone.
         period: one source-frame period in seconds.
+        pts: presentation times of the source frames in source ticks; a plan without them cannot be written as JSON.
     """
 
     time_base: Fraction
@@ -116,3 +113,4 @@ class Plan:
     bad: frozenset[int] = field(default_factory=frozenset)
     dropped: frozenset[int] = field(default_factory=frozenset)
     unrepaired: tuple[Unrepaired, ...] = ()
+    pts: tuple[int, ...] = ()
