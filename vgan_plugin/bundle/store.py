@@ -114,18 +114,23 @@ class _Folder:
     def read(self, name: str, limit: int) -> bytes:
         path = self.folder / name
         try:
-            if not path.resolve(strict=True).is_relative_to(self.folder.resolve()):
-                raise BundlePath(
-                    f"{name} of the bundle {self.folder} lies elsewhere",
-                    "it is a link that leads out of the bundle",
-                    "put the file itself there",
-                )
-            if not stat.S_ISREG(path.stat().st_mode):  # a FIFO would block for ever
-                raise _absent(self.folder, name, "it is not a regular file")
+            inside = path.resolve(strict=True).is_relative_to(self.folder.resolve())
+            regular = stat.S_ISREG(path.stat().st_mode)
+        except (OSError, RuntimeError) as error:  # RuntimeError: a link to itself
+            raise _absent(self.folder, name, str(error)) from error
+        if not inside:
+            raise BundlePath(
+                f"{name} of the bundle {self.folder} lies elsewhere",
+                "it is a link that leads out of the bundle",
+                "put the file itself there",
+            )
+        if not regular:  # a FIFO would block for ever
+            raise _absent(self.folder, name, "it is not a regular file")
+        try:
             with path.open("rb") as file:
                 data = file.read(limit + 1)
         except OSError as error:
-            raise _absent(self.folder, name, error.strerror or "it cannot be read") from error
+            raise _absent(self.folder, name, str(error)) from error
         return _within(self.folder, name, data, limit)
 
 
