@@ -1,0 +1,388 @@
+"""The generator: a recurrent convolutional network that starts as a motion-compensated blend and learns the rest.
+
+Three graphs, state as an explicit value: `encode` looks at one source frame, `remember` carries the state from one
+frame to the next, `render` makes one frame. All learned heads start at zero, so that before the first training step
+`render` is exactly the built-in motion (`motion.py`) with time-weighted fusion.
+
+Sizes: height and width are multiples of `STRIDE`; whoever calls pads (replicating right and bottom) and crops.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from vgan_plugin.training import motion
+from vgan_plugin.training.motion import Level
+from vgan_plugin.training.recurrence import ConvLSTM, State
+
+STRIDE = 16
+NOISE = 16  # channels of noise, at 1/16
+SMALL = 16  # channels of the few small maps (motion, times), zeros included
+PAINT = -4.0  # logit of the painted part before learning: it shows only where no reference does
+HOLE = 1e-3  # share below which a pixel counts as unseen
+BLOCK, LEAD = 32, 8  # frames of a chain's block, and of its lead-in
+
+
+@dataclass(frozen=True)
+class Preset:
+    """Sizes of one generator. Channel counts are multiples of 16: others leave the fast convolution path on CPU."""
+
+    name: str
+    c4: int
+    c8: int
+    c16: int
+    state: int
+    fusion: tuple[int, int, int]  # widths of the fusion network at 1/2, 1/4, 1/8
+    levels: tuple[Level, ...]
+
+
+PRESETS = {
+    p.name: p
+    for p in (
+        Preset(
+            name="base",
+            c4=32, c8=48, c16=64, state=64, fusion=(32, 48, 64),
+            levels=(Level(16, 3, 20, True), Level(8, 3, 12, True), Level(4, 3, 8, False), Level(2, 2, 6, False)),
+        ),
+        Preset(
+            name="lite",
+            c4=16, c8=32, c16=48, state=32, fusion=(16, 32, 48),
+            levels=(Level(16, 2, 12, True), Level(8, 2, 8, True), Level(4, 1, 6, False), Level(2, 1, 4, False)),
+        ),
+        Preset(
+            name="tiny",
+            c4=16, c8=16, c16=16, state=16, fusion=(16, 16, 16),
+            levels=(Level(16, 1, 6, False), Level(8, 1, 6, False), Level(4, 1, 4, False), Level(2, 1, 4, False)),
+        ),
+    )
+}  # fmt: skip
+
+
+class Features(NamedTuple):
+    """What `encode` keeps of one source frame.
+
+    Attributes:
+        image: (n, 10, H, W): RGB times validity, its second differences along y and x, validity.
+        d16, y16, y8, y4, y2: evidence for the motion search, see `motion.Evidence`.
+        f4, f8, f16: learned, (n, c, H/k, W/k).
+    """
+
+    image: Tensor
+    d16: Tensor
+    y16: Tensor
+    y8: Tensor
+    y4: Tensor
+    y2: Tensor
+    f4: Tensor
+    f8: Tensor
+    f16: Tensor
+
+
+class Render(NamedTuple):
+    """What `render` gives.
+
+    Attributes:
+        rgb: (n, 3, H, W), not clamped.
+        confidence: (n, 1, H, W) in 0..1; 0.5 = an expected error of 1/50 of the range.
+        scale: (n, 1, H, W), logarithm of the expected absolute error.
+        flow: (n, 4, H, W), (dx, dy) towards a, then towards b, in pixels.
+        weights: (n, 3, H, W), shares of a, b and the painted part; they sum to one.
+        warped: (n, 6, H, W), a and b as seen from the target.
+    """
+
+    rgb: Tensor
+    confidence: Tensor
+    scale: Tensor
+    flow: Tensor
+    weights: Tensor
+    warped: Tensor
+
+
+def convolution(inputs: int, outputs: int, size: int = 3, stride: int = 1, std: float | None = None) -> nn.Conv2d:
+    """A convolution with its bias at zero and its weights normal, He's by default (for LeakyReLU(0.1))."""
+    layer = nn.Conv2d(inputs, outputs, size, stride, size // 2)
+    if std is None:
+        nn.init.kaiming_normal_(layer.weight, a=0.1)
+    else:
+        nn.init.normal_(layer.weight, std=std)
+    layer.bias = nn.Parameter(torch.zeros(outputs))
+    return layer
+
+
+def conv(inputs: int, outputs: int, stride: int = 1) -> nn.Sequential:
+    """3x3 convolution and LeakyReLU(0.1), without normalisation."""
+    return nn.Sequential(convolution(inputs, outputs, stride=stride), nn.LeakyReLU(0.1))
+
+
+def zero(inputs: int, outputs: int, size: int = 3) -> nn.Conv2d:
+    """A convolution that starts at zero: what it feeds starts as the built-in motion left it."""
+    return convolution(inputs, outputs, size, std=0.0)
+
+
+class Residual(nn.Module):
+    """x + conv(conv(x)), the second one without activation and small at the start."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.body = nn.Sequential(conv(width, width), convolution(width, width, std=0.01))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(n, width, h, w) -> the same shape."""
+        return x + self.body(x)  # type: ignore[no-any-return]  # torch does not type its modules' calls
+
+
+def upsample(x: Tensor, factor: int = 2) -> Tensor:
+    """Bilinear, half-pixel centres."""
+    return F.interpolate(x, scale_factor=factor, mode="bilinear", align_corners=False)
+
+
+class Encoder(nn.Module):
+    """Learned features of one frame at 1/4, 1/8 and 1/16."""
+
+    def __init__(self, p: Preset) -> None:
+        super().__init__()
+        self.s4 = nn.Sequential(conv(64, p.c4), Residual(p.c4))
+        self.s8 = nn.Sequential(conv(p.c4, p.c8, 2), Residual(p.c8))
+        self.s16 = nn.Sequential(conv(p.c8, p.c16, 2), Residual(p.c16))
+
+    def forward(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """(n, 4, H, W) -> features at 1/4, 1/8, 1/16. Invalid pixels are exactly zero and flagged."""
+        f4 = self.s4(F.pixel_unshuffle(x, 4))
+        f8 = self.s8(f4)
+        return f4, f8, self.s16(f8)
+
+
+class FlowHead(nn.Module):
+    """Reads both references as seen along the present motion, and says how that motion is wrong."""
+
+    def __init__(self, inputs: int, width: int, outputs: int) -> None:
+        super().__init__()
+        self.enter = conv(2 * inputs + SMALL, width)
+        self.body = Residual(width)
+        self.leave = zero(width, outputs)
+
+    def forward(self, seen: Tensor, small: Tensor, context: Tensor) -> tuple[Tensor, Tensor]:
+        """Correct the motion of one level.
+
+        Args:
+            seen: (2n, inputs, h, w) features of a, then of b, warped.
+            small: (n, SMALL, h, w) the motion and the times, padded with zeros.
+            context: (n, width, h, w) from the coarser level or the state.
+
+        Returns: hidden (n, width, h, w) and correction (n, outputs, h, w) in cells.
+        """
+        x = self.body(self.enter(torch.cat((*seen.chunk(2), small), 1)) + context)
+        return x, self.leave(x)
+
+
+class Fusion(nn.Module):
+    """Which reference to trust where, what to add, how sure: a small U-net on the two warped references."""
+
+    def __init__(self, p: Preset) -> None:
+        super().__init__()
+        w2, w4, w8 = p.fusion
+        self.enter2 = nn.Sequential(conv(32, w2), conv(w2, w2))
+        self.enter4 = conv(w2, w4, 2)
+        self.features4 = nn.Conv2d(2 * p.c4, w4, 1)
+        self.enter8 = conv(w4, w8, 2)
+        self.features8 = nn.Conv2d(2 * p.c8, w8, 1)
+        self.known8 = zero(256, w8, 1)
+        self.body8 = nn.Sequential(Residual(w8), Residual(w8))
+        self.leave8 = nn.Conv2d(w8, w4, 1)
+        self.body4 = Residual(w4)
+        self.leave4 = nn.Conv2d(w4, w2, 1)
+        self.body2 = conv(w2, w2)
+        self.leave2 = zero(w2, 16)
+
+    def forward(self, pictures: Tensor, seen4: Tensor, seen8: Tensor, motion8: Tensor, known: Tensor) -> Tensor:
+        """Judge what is seen from the target.
+
+        Args:
+            pictures: (n, 32, H/2, W/2) warped references, their difference, validity, times.
+            seen4: (2n, c4, H/4, W/4) warped features of a, then of b.
+            seen8: (2n, c8, H/8, W/8) the same at 1/8.
+            motion8: (n, w8, H/8, W/8) what the flow head at 1/8 thought.
+            known: (n, 256, H/8, W/8) known part and mask, unshuffled.
+
+        Returns: (n, 16, H/2, W/2): logits of a, b and paint, log scale of the error, residual unshuffled (12).
+        """
+        x2 = self.enter2(pictures)
+        x4 = self.enter4(x2) + self.features4(torch.cat(seen4.chunk(2), 1))
+        x8 = self.enter8(x4) + self.features8(torch.cat(seen8.chunk(2), 1)) + motion8 + self.known8(known)
+        x8 = self.body8(F.leaky_relu(x8, 0.1))
+        x4 = self.body4(F.leaky_relu(x4 + upsample(self.leave8(x8)), 0.1))
+        out: Tensor = self.leave2(self.body2(x2 + upsample(self.leave4(x4))))
+        return out
+
+
+def filled(fused: Tensor, cover: Tensor, known: Tensor, mask: Tensor) -> Tensor:
+    """A smooth picture without holes: half-size means of what is there, coarser ones where nothing is (push-pull,
+    Gortler et al., "The Lumigraph", 1996). What is there: the known part, and the references where they are valid.
+
+    Args:
+        fused: (n, 3, H, W).
+        cover: (n, 1, H, W), 1 = a valid reference reaches this pixel.
+        known: (n, 3, H, W).
+        mask: (n, 1, H, W), 1 = unknown.
+    """
+    there = 1 - mask + mask * cover
+    sums, shares = [F.avg_pool2d((1 - mask) * known + mask * cover * fused, 2)], [F.avg_pool2d(there, 2)]
+    for _ in range(3):
+        sums.append(F.avg_pool2d(sums[-1], 2))
+        shares.append(F.avg_pool2d(shares[-1], 2))
+    for _ in range(2):  # the coarsest level reaches far
+        sums[-1], shares[-1] = (F.avg_pool2d(t, 7, 1, 3, count_include_pad=False) for t in (sums[-1], shares[-1]))
+    picture = (sums[-1] + 0.5 * HOLE) / (shares[-1] + HOLE)  # grey where there is nothing at all
+    for total, share in zip(sums[-2::-1], shares[-2::-1], strict=True):
+        picture = total + (1 - share) * upsample(picture)
+    return upsample(picture)
+
+
+class Generator(nn.Module):
+    """The recurrent generator G of the adversarial game."""
+
+    def __init__(self, preset: Preset) -> None:
+        super().__init__()
+        p = self.preset = preset
+        _, w4, w8 = p.fusion
+        self.encoder = Encoder(p)
+        self.cell = ConvLSTM(p.c16 + SMALL, p.state)
+        self.state16 = nn.Conv2d(p.state, w8, 1)
+        self.noise16 = zero(NOISE, w8, 1)
+        self.head16 = FlowHead(p.c16, w8, 2)
+        self.down16 = nn.Conv2d(w8, w8, 1)
+        self.head8 = FlowHead(p.c8, w8, 2)
+        self.down8 = nn.Conv2d(w8, w4, 1)
+        self.head4 = FlowHead(p.c4, w4, 4)
+        self.fusion = Fusion(p)
+
+    def encode(self, frame: Tensor, valid: Tensor) -> Features:
+        """Look at one source frame.
+
+        Args:
+            frame: (n, 3, H, W) RGB in [0, 1].
+            valid: (n, 1, H, W), 1 = trust this pixel.
+        """
+        rgb = frame * valid
+        bends = motion.second_differences(rgb) * -F.max_pool2d(-valid, 3, 1, 1)  # not across a damaged edge
+        luma = (rgb * torch.tensor(motion.LUMA).to(rgb).view(1, 3, 1, 1)).sum(1, keepdim=True)
+        learned = self.encoder(torch.cat((rgb - 0.5 * valid, valid), 1))
+        return Features(torch.cat((rgb, bends, valid), 1), *motion.evidence(luma), *learned)
+
+    def initial_state(self, features: Features) -> State:
+        """The empty memory that every chain starts from."""
+        n, _, h, w = features.f16.shape
+        empty = features.f16.new_zeros(n, self.preset.state, h, w)
+        return State(empty, empty.clone())
+
+    def remember(self, features: Features, previous: Features, dt: Tensor, state: State) -> State:
+        """Carry the state to the next frame: along the motion from the frame before, then through the cell.
+
+        Args:
+            features: of this frame.
+            previous: of the frame remembered before (of any frame at the first step of a chain).
+            dt: (n,) time between them in source-frame periods; 0 at the first step of a chain: no motion.
+            state: aligned to the previous frame.
+        """
+        with torch.no_grad():
+            ca, cb = -torch.ones_like(dt).view(-1, 1, 1, 1), torch.zeros_like(dt).view(-1, 1, 1, 1)
+            v = motion.search(previous.d16, features.d16, ca, cb)
+            v = motion.refine(torch.cat((previous.y16, features.y16)), v, ca, cb, self.preset.levels[0].jacobi)
+            v = v * (dt > 0).to(v).view(-1, 1, 1, 1)
+        moved = motion.warp(torch.cat(state, 1), -v)
+        small = self._small(v / 4, dt.view(-1, 1, 1, 1).expand_as(v[:, :1]))
+        after: State = self.cell(torch.cat((features.f16, small), 1), State(*moved.chunk(2, 1)))
+        return after
+
+    def render(
+        self, a: Features, b: Features, state: State, offsets: Tensor, known: Tensor, mask: Tensor, noise: Tensor
+    ) -> Render:
+        """Make one frame.
+
+        Args:
+            a: features of the first reference in time.
+            b: features of the second; a reference that is absent has validity zero everywhere.
+            state: after b.
+            offsets: (n, 2), times of a and b minus the target's, in source-frame periods, oa < ob; both negative for a
+                prediction, both positive for the time before the start.
+            known: (n, 3, H, W), the part of the target that is known (anything under the mask).
+            mask: (n, 1, H, W), 1 = make this pixel. Where it is 0 the caller puts the known pixels back.
+            noise: (n, NOISE, H/16, W/16); zeros = the deterministic picture.
+        """
+        n = offsets.shape[0]
+        flow2, motion8 = self._flow(a, b, state, offsets, noise)
+        flow = motion.double(flow2)
+        seen = motion.warp(torch.cat((a.image, b.image)), flow)
+        valid = seen[:, 9:]
+        warped = motion.sharpen(seen, flow) / valid.clamp(min=1e-3)
+        (wa, wb), (va, vb) = warped.chunk(2), valid.chunk(2)
+        apart = (wa - wb).abs().mean(1, keepdim=True)
+        times = offsets.view(n, 2, 1, 1)
+
+        flow4, flow8 = F.avg_pool2d(flow2, 2) / 2, F.avg_pool2d(flow2, 4) / 4
+        half = F.pixel_unshuffle(torch.cat((wa - 0.5, wb - 0.5, apart), 1), 2)
+        covers = F.avg_pool2d(torch.cat((va, vb), 1), 2)
+        out = self.fusion(
+            torch.cat((half, covers, times.expand_as(covers)), 1),
+            motion.warp(torch.cat((a.f4, b.f4)), flow4),
+            motion.warp(torch.cat((a.f8, b.f8)), flow8),
+            motion8,
+            F.pixel_unshuffle(torch.cat((known * (1 - mask), mask), 1), 8),
+        )
+        maps = upsample(out[:, :4])
+        # The nearer reference weighs more; on one side (a prediction) much more.
+        power = torch.where(times[:, :1] * times[:, 1:] < 0, 1.0, 3.0)
+        trust = (torch.cat((va, vb), 1) + 1e-4).log() - power * (times.abs() + 1e-3).log()
+        weights = torch.cat((trust + maps[:, :2], maps[:, 2:3] + PAINT), 1).softmax(1)
+        sure = weights[:, :2] / weights[:, :2].sum(1, keepdim=True)
+        fused = sure[:, :1] * wa + sure[:, 1:] * wb
+        paint = filled(fused, torch.maximum(va, vb), known, mask)
+        rgb = fused + weights[:, 2:] * (paint - fused) + F.pixel_shuffle(out[:, 4:], 2)
+
+        scale = (0.5 * F.avg_pool2d(apart, 3, 1, 1, count_include_pad=False) + 0.01).log() + maps[:, 3:]
+        confidence = 1 / (1 + 50 * scale.clamp(-8, 2).exp())
+        towards = torch.cat((flow[:n].flip(1), flow[n:].flip(1)), 1)
+        return Render(rgb, confidence, scale, towards, weights, torch.cat((wa, wb), 1))
+
+    def _flow(self, a: Features, b: Features, state: State, offsets: Tensor, noise: Tensor) -> tuple[Tensor, Tensor]:
+        """Built-in motion and learned corrections, coarse to fine.
+
+        Returns: flow towards a, then towards b, (2n, 2, H/2, W/2) as (dy, dx) in cells; hidden at 1/8.
+        """
+        ca, cb = motion.shares(offsets)
+        with torch.no_grad():
+            v = motion.search(a.d16, b.d16, ca, cb)
+        context = self.state16(motion.warp(state.hidden, cb * v)) + self.noise16(noise)
+        l16, l8, l4, l2 = self.preset.levels
+
+        def look(level: Level, fa: Tensor, fb: Tensor, v: Tensor) -> tuple[Tensor, Tensor]:
+            small = self._small(v * (level.stride / 64), offsets.view(-1, 2, 1, 1).expand_as(v))
+            return motion.warp(torch.cat((fa, fb)), motion.sides(v, ca, cb)), small
+
+        def settle(level: Level, ya: Tensor, yb: Tensor, v: Tensor) -> Tensor:
+            """The built-in steps of one level. Gradients pass them by as if they were the identity."""
+            with torch.no_grad():
+                return motion.settle(torch.cat((ya, yb)), v, ca, cb, level) - v
+
+        hidden, change = self.head16(*look(l16, a.f16, b.f16, v), context)
+        v = v + change
+        v = motion.double(v + settle(l16, a.y16, b.y16, v))
+        motion8, change = self.head8(*look(l8, a.f8, b.f8, v), upsample(self.down16(hidden)))
+        v = v + change
+        v = motion.double(v + settle(l8, a.y8, b.y8, v))
+        v = v + settle(l4, a.y4, b.y4, v)
+        _, change = self.head4(*look(l4, a.f4, b.f4, v), upsample(self.down8(motion8)))
+        v = motion.double(v)
+        v = v + settle(l2, a.y2, b.y2, v)
+        return motion.sides(v, ca, cb) + torch.cat(motion.double(change).chunk(2, 1)), motion8
+
+    @staticmethod
+    def _small(*maps: Tensor) -> Tensor:
+        """Few maps beside each other, padded with zeros to SMALL channels."""
+        x = torch.cat(maps, 1)
+        return F.pad(x, (0, 0, 0, 0, 0, SMALL - x.shape[1]))

@@ -1,0 +1,293 @@
+"""The built-in motion: from two pictures to one velocity per pixel of a third, with no learned parameter.
+
+The generator starts from this field and learns what it gets wrong. One convention serves interpolation at any time,
+prediction and the time before the start: `velocity` is the displacement (dy, dx) over the whole span from reference a
+to reference b, given on the *target's* own grid. A target pixel p is seen in a at p + ca * velocity and in b at
+p + cb * velocity, with ca = oa / (ob - oa), cb = ob / (ob - oa) for the signed times oa, ob of the references relative
+to the target.
+
+Coarse search by oriented-gradient descriptors at 1/16, then robust Gauss-Newton steps with Horn-Schunck smoothing
+(Horn and Schunck, "Determining optical flow", 1981; weights as in Black and Anandan, 1996) at 1/16, 1/8, 1/4 and 1/2.
+Everything is made of operators that export to ONNX opset 20 with dynamic height and width.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+RADIUS = 7  # of the coarse search, in cells of 16 px: +-112 px over the span
+PULL = 0.005  # cost of a cell's length: still scenes stay still
+SHARPNESS = 33.1  # of the softmax over candidates
+ALPHA = 2e-3  # weight of smoothness against the data, for intensities in [0, 1]
+ROBUST = 0.02  # residual at which a pixel's weight has fallen to 0.7
+LONGEST_STEP = 4.0  # largest change of one Gauss-Newton step, in cells
+LUMA = (0.299, 0.587, 0.114)
+
+
+class Level(NamedTuple):
+    """One pass of the pyramid: stride, Gauss-Newton steps, Jacobi iterations of each, whether neighbours are tried."""
+
+    stride: int
+    steps: int
+    jacobi: int
+    propagate: bool
+
+
+class Evidence(NamedTuple):
+    """What the motion search reads of one picture.
+
+    Attributes:
+        d16: (n, 5, H/16, W/16) normalised descriptors for the coarse search.
+        y16, y8, y4, y2: (n, 3, H/k, W/k) luma and its two derivatives (d/dy, d/dx) at stride k.
+    """
+
+    d16: Tensor
+    y16: Tensor
+    y8: Tensor
+    y4: Tensor
+    y2: Tensor
+
+
+def gaussian(size: int, sigma: float) -> Tensor:
+    """Normalised 1-D Gaussian window, (size,)."""
+    k = torch.exp(-((torch.arange(size) - size // 2).float() ** 2) / (2 * sigma * sigma))
+    return k / k.sum()
+
+
+def blur(x: Tensor, kernel: Tensor) -> Tensor:
+    """Separable fixed filter on every channel, edges replicated."""
+    c, n = x.shape[1], kernel.numel()
+    kernel = kernel.to(x)
+    x = F.pad(x, (n // 2,) * 4, mode="replicate")
+    x = F.conv2d(x, kernel.view(1, 1, 1, n).expand(c, 1, 1, n), groups=c)
+    return F.conv2d(x, kernel.view(1, 1, n, 1).expand(c, 1, n, 1), groups=c)
+
+
+def fixed(x: Tensor, rows: list[float]) -> Tensor:
+    """One fixed 3x3 filter on every channel, edges replicated."""
+    c = x.shape[1]
+    kernel = torch.tensor(rows).to(x).view(1, 1, 3, 3).expand(c, 1, 3, 3)
+    return F.conv2d(F.pad(x, (1, 1, 1, 1), mode="replicate"), kernel, groups=c)
+
+
+def derivatives(x: Tensor) -> Tensor:
+    """Central differences of a one-channel picture: (n, 2, H, W) as (d/dy, d/dx), edges replicated."""
+    kernel = torch.tensor([[0, -0.5, 0, 0, 0, 0, 0, 0.5, 0], [0, 0, 0, -0.5, 0, 0.5, 0, 0, 0]]).to(x)
+    return F.conv2d(F.pad(x, (1, 1, 1, 1), mode="replicate"), kernel.view(2, 1, 3, 3))
+
+
+def grid(x: Tensor) -> Tensor:
+    """(1, 2, H, W): every pixel's own (row, column)."""
+    h, w = x.shape[-2:]
+    rows = torch.arange(h, device=x.device, dtype=torch.float32).view(1, 1, h, 1).expand(1, 1, h, w)
+    columns = torch.arange(w, device=x.device, dtype=torch.float32).view(1, 1, 1, w).expand(1, 1, h, w)
+    return torch.cat((rows, columns), 1)
+
+
+def warp(x: Tensor, flow: Tensor) -> Tensor:
+    """Read `x` at every pixel plus `flow`, bilinearly; positions outside are clamped to the picture's edge.
+
+    Args:
+        x: (n, C, H, W).
+        flow: (n, 2, H, W), (dy, dx) in pixels of `x`.
+    """
+    c, h, w = x.shape[1:]
+    at = grid(flow)
+    # The bounds are relative to the pixel: no absolute coordinate is formed, so half precision stays exact.
+    last = torch.tensor([h - 1, w - 1], device=x.device, dtype=torch.float32).view(1, 2, 1, 1)
+    flow = torch.minimum(torch.maximum(flow, -at), last - at)
+    if torch.onnx.is_in_onnx_export():
+        # The only warp with a fast CPU kernel, an fp16 CUDA kernel and pixel offsets; grid_sample is its equal.
+        weight = torch.ones(c, 1, 1, 1, dtype=x.dtype)
+        return torch.onnx.ops.symbolic(
+            "DeformConv",
+            (x, weight, flow),
+            {"kernel_shape": [1, 1], "group": c, "offset_group": 1},
+            dtype=x.dtype,
+            shape=x.shape,
+            version=19,
+        )
+    y, x_ = (at + flow).unbind(1)
+    places = torch.stack(((2 * x_ + 1) / w - 1, (2 * y + 1) / h - 1), -1).to(x)
+    return F.grid_sample(x, places, mode="bilinear", padding_mode="zeros", align_corners=False)
+
+
+def evidence(luma: Tensor) -> Evidence:
+    """Everything the search needs of one picture, from its luma (n, 1, H, W) in [0, 1]; H, W multiples of 16."""
+    y2 = F.avg_pool2d(luma, 2)
+    y4 = F.avg_pool2d(y2, 2)
+    y8 = F.avg_pool2d(y4, 2)
+    y16 = F.avg_pool2d(y8, 2)
+    g = derivatives(y4)
+    mean = y16
+    energy = F.avg_pool2d(torch.cat((g.relu(), (-g).relu()), 1), 4)
+    d = blur(torch.cat((0.3 * (mean - blur(mean, gaussian(7, 2.0))), energy), 1), torch.tensor([0.25, 0.5, 0.25]))
+    d = d / (blur(d.abs().sum(1, keepdim=True), gaussian(7, 2.0)) + 0.02)
+    rest = [torch.cat((y, derivatives(y)), 1) for y in (y16, y8, y2)]
+    return Evidence(d, rest[0], rest[1], torch.cat((y4, g), 1), rest[2])
+
+
+def shares(offsets: Tensor) -> tuple[Tensor, Tensor]:
+    """(ca, cb), each (n, 1, 1, 1): which share of the velocity leads to a and to b. `offsets`: (n, 2)."""
+    span = (offsets[:, 1] - offsets[:, 0]).view(-1, 1, 1, 1)
+    return offsets[:, 0].view(-1, 1, 1, 1) / span, offsets[:, 1].view(-1, 1, 1, 1) / span
+
+
+def sides(velocity: Tensor, ca: Tensor, cb: Tensor) -> Tensor:
+    """Flow towards a, then towards b, stacked on the batch: (2n, 2, h, w)."""
+    return torch.cat((ca * velocity, cb * velocity))
+
+
+def search(a: Tensor, b: Tensor, ca: Tensor, cb: Tensor) -> Tensor:
+    """Velocity on the target's 1/16 grid, in cells: expectation of a softmax over (2R + 1)^2 displacements.
+
+    Args:
+        a: (n, 5, h, w) descriptors of reference a.
+        b: the same of b.
+        ca: share of the velocity towards a, (n, 1, 1, 1).
+        cb: the same towards b.
+    """
+    n, _, h, w = a.shape
+    side = 2 * RADIUS + 1
+    reach = torch.arange(-RADIUS, RADIUS + 1, device=a.device, dtype=torch.float32)
+    dy, dx = reach.repeat_interleave(side).view(1, -1, 1, 1), reach.repeat(side).view(1, -1, 1, 1)
+    rows, columns = (t.view(1, 1, h, w) for t in grid(a).unbind(1))
+
+    def read(d: Tensor, c: Tensor) -> Tensor:
+        y, x = rows + c * dy, columns + c * dx  # (n, candidates, h, w)
+        at = torch.stack(((2 * x + 1) / w - 1, (2 * y + 1) / h - 1), -1).view(n, side * side * h, w, 2)
+        # Outside is zero, not the clamped edge: clamped copies would match themselves and win.
+        return F.grid_sample(d, at, mode="bilinear", padding_mode="zeros", align_corners=False)
+
+    cost = -(read(a, ca) - read(b, cb)).abs().sum(1).view(n, side * side, h, w)
+    near = F.avg_pool2d(cost, 3, 1, 1, count_include_pad=False)
+    wide = F.avg_pool2d(cost, 7, 1, 3, count_include_pad=False)
+    p = ((0.7 * near + 0.5 * wide - PULL * (dx * dx + dy * dy).sqrt()) * SHARPNESS).softmax(1)
+    return torch.cat(((p * dy).sum(1, keepdim=True), (p * dx).sum(1, keepdim=True)), 1)
+
+
+def propagate(y: Tensor, v: Tensor, ca: Tensor, cb: Tensor) -> Tensor:
+    """Each pixel keeps its own, a neighbour's or the zero velocity, whichever matches best in a 5x5 window.
+
+    Args:
+        y: (2n, 3, h, w) luma and derivatives of a, then of b.
+        v: (n, 2, h, w) velocity in cells.
+        ca: share towards a.
+        cb: share towards b.
+    """
+    n, _, h, w = v.shape
+    p = F.pad(v, (1, 1, 1, 1), mode="replicate")
+    tries = [v, *(p[:, :, i : i + h, j : j + w] for i, j in ((0, 1), (2, 1), (1, 0), (1, 2))), torch.zeros_like(v)]
+    kept, best = v, torch.zeros(())
+    for i, u in enumerate(tries):
+        m = warp(y, sides(u, ca, cb))
+        error = blur((m[:n] - m[n:]).abs().sum(1, keepdim=True), gaussian(5, 1.5))
+        if i:
+            kept, best = torch.where(error < best, u, kept), torch.minimum(error, best)
+        else:
+            best = error
+    return kept
+
+
+def refine(y: Tensor, v: Tensor, ca: Tensor, cb: Tensor, jacobi: int) -> Tensor:
+    """One robust Gauss-Newton step on luma and its gradient, with Horn-Schunck smoothing around it.
+
+    The update w solves (G + alpha I) w = -g + alpha (smooth(v + w) - v) by Jacobi iterations, G and g the windowed
+    normal equations. Written as w <- D smooth(w) + k, with D, k fixed, so that one iteration is one small
+    convolution, one product and one sum. Outside the picture nothing pulls: the smoothing window is renormalised.
+    """
+    n = v.shape[0]
+    m = warp(y, sides(v, ca, cb))
+    a, b = m[:n], m[n:]
+    r = b - a
+    da, db = derivatives3(a), derivatives3(b)
+    g = cb * db - ca * da  # (n, 6, h, w): d/dy of (Y, Yy, Yx), then d/dx of them
+    gy, gx = g[:, :3], g[:, 3:]
+    weight = ROBUST / (r.square().sum(1, keepdim=True) + ROBUST**2).sqrt()
+    terms = torch.cat([(t.sum(1, keepdim=True)) for t in (gy * gy, gy * gx, gx * gx, gy * r, gx * r)], 1) * weight
+    yy, yx, xx, ry, rx = blur(terms, gaussian(5, 1.2)).chunk(5, 1)
+    yy, xx = yy + ALPHA, xx + ALPHA
+    det = yy * xx - yx * yx
+    iyy, iyx, ixx = xx / det, -yx / det, yy / det
+    inside = torch.ones_like(det)
+    eight = SMOOTH.to(v)
+    share = 1 / F.conv2d(inside, eight.view(1, 1, 3, 3), padding=1)
+    # smooth(u)[own axis], smooth(u)[other axis] in one convolution from the four products of the last iteration
+    pairs = torch.zeros(4, 4, 3, 3, dtype=v.dtype, device=v.device)
+    for out, axis in enumerate((0, 1, 1, 0)):
+        pairs[out, axis] = pairs[out, axis + 2] = eight
+    d = ALPHA * share * torch.cat((iyy, ixx, iyx, iyx), 1)
+    pull = share * F.conv2d(v, eight.view(1, 1, 3, 3).expand(2, 1, 3, 3), padding=1, groups=2) - v
+    ky = iyy * (ALPHA * pull[:, :1] - ry) + iyx * (ALPHA * pull[:, 1:] - rx)
+    kx = iyx * (ALPHA * pull[:, :1] - ry) + ixx * (ALPHA * pull[:, 1:] - rx)
+    k = torch.cat((ky, kx, torch.zeros_like(ky), torch.zeros_like(kx)), 1)
+    q = k
+    for _ in range(jacobi - 1):
+        q = d * F.conv2d(q, pairs, padding=1) + k
+    return v + (q[:, :2] + q[:, 2:]).clamp(-LONGEST_STEP, LONGEST_STEP)
+
+
+SMOOTH = torch.tensor([[1.0, 2.0, 1.0], [2.0, 0.0, 2.0], [1.0, 2.0, 1.0]]) / 12
+
+
+def derivatives3(x: Tensor) -> Tensor:
+    """Central differences of three channels: (n, 6, H, W), d/dy of each, then d/dx of each; edges replicated."""
+    kernel = torch.zeros(6, 1, 3, 3, dtype=x.dtype, device=x.device)
+    kernel[:3, 0, 0, 1], kernel[:3, 0, 2, 1] = -0.5, 0.5
+    kernel[3:, 0, 1, 0], kernel[3:, 0, 1, 2] = -0.5, 0.5
+    x = F.pad(x, (1, 1, 1, 1), mode="replicate")
+    return torch.cat((F.conv2d(x, kernel[:3], groups=3), F.conv2d(x, kernel[3:], groups=3)), 1)
+
+
+def double(v: Tensor) -> Tensor:
+    """A field in cells on the next finer grid: twice the size, twice the length."""
+    return 2 * F.interpolate(v, scale_factor=2, mode="bilinear", align_corners=False)
+
+
+def settle(y: Tensor, v: Tensor, ca: Tensor, cb: Tensor, level: Level) -> Tensor:
+    """The built-in steps of one level: (n, 2, h, w) velocity in cells -> the same, better.
+
+    Args:
+        y: (2n, 3, h, w) luma and derivatives of a, then of b, at the level's stride.
+        v: velocity in cells.
+        ca: share towards a.
+        cb: share towards b.
+        level: which steps.
+    """
+    if level.propagate:
+        v = propagate(y, v, ca, cb)
+    for _ in range(level.steps):
+        v = refine(y, v, ca, cb, level.jacobi)
+    return v
+
+
+def estimate(a: Evidence, b: Evidence, offsets: Tensor, levels: tuple[Level, ...]) -> Tensor:
+    """Velocity (n, 2, H/2, W/2) over the span from a to b on the target's grid, in pixels of the full picture."""
+    ca, cb = shares(offsets)
+    v = search(a.d16, b.d16, ca, cb)
+    stacks = {16: (a.y16, b.y16), 8: (a.y8, b.y8), 4: (a.y4, b.y4), 2: (a.y2, b.y2)}
+    for level in levels:
+        y = torch.cat(stacks[level.stride])
+        v = v if level.stride == 16 else double(v)
+        v = settle(y, v, ca, cb, level)
+    return 2 * v
+
+
+def second_differences(x: Tensor) -> Tensor:
+    """Second differences of three channels, (n, 6, H, W): along y of each, then along x; edges replicated."""
+    return torch.cat((fixed(x, [0, 1, 0, 0, -2, 0, 0, 1, 0]), fixed(x, [0, 0, 0, 1, -2, 1, 0, 0, 0])), 1)
+
+
+def sharpen(warped: Tensor, flow: Tensor) -> Tensor:
+    """Catmull-Rom from a bilinear warp of [picture, its second differences]: (m, 9, H, W) -> (m, 3, H, W).
+
+    Subtracting q * D with q = phase (1 - phase) / 2 for each axis turns linear into cubic interpolation (Keys, 1981,
+    a = -1/2, without the cross term).
+    """
+    phase = flow - flow.floor()
+    q = 0.5 * phase * (1 - phase)
+    return warped[:, :3] - q[:, :1] * warped[:, 3:6] - q[:, 1:] * warped[:, 6:9]
