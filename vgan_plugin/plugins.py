@@ -43,6 +43,9 @@ OWN_NAME = "vgan"
 SWITCH = "VGAN_PLUGINS"
 """Environment variable: ``off`` loads only our own plugin."""
 
+_LONGEST = 300
+"""Characters of a reason."""
+
 Stage = Literal["discovery", "import", "register", "api", "call", "answer"]
 T = TypeVar("T")
 Crash = (Exception, SystemExit)  # a plugin that calls sys.exit() is broken too
@@ -141,7 +144,11 @@ class PluginManager(pluggy.PluginManager):
             self._drop(name, "import" if stage == "import" else "register", _short(error))
 
     def _drop(self, name: str, stage: Stage, reason: str) -> None:
-        self.problems.append(Problem(name, stage, reason))
+        problem = Problem(name, stage, reason)
+        if problem not in self.problems:
+            self.problems.append(problem)
+        if self._is_ours(name):  # without it nothing is left that could answer; what failed is told all the same
+            return
         self.sources.pop(name, None)
         if self.get_plugin(name) is not None:  # pluggy before 1.7 leaves a half-registered plugin behind
             self.unregister(name=name)
@@ -329,8 +336,8 @@ def _failed(hook: str, error: BaseException) -> PluginFailed:
 
 
 def _short(error: BaseException) -> str:
-    lines = str(error).splitlines()
-    return f"{type(error).__name__}: {lines[0]}" if lines else type(error).__name__
+    text = " ".join(str(error).split())  # pluggy's messages run over several lines
+    return f"{type(error).__name__}: {text[:_LONGEST]}" if text else type(error).__name__
 
 
 def _origin(entry: EntryPoint) -> str:

@@ -22,7 +22,7 @@ class Record:
         pts: its time in ticks of the output's time base.
         time: the same in seconds, exact.
         method: who made it.
-        references: times of the source frames it was made from, in ticks of the output.
+        references: times of the source frames it was made from, in ticks of the source.
         offsets: their times minus its own, in source-frame periods.
         confidence: 0..1, mean over the made pixels.
         why: kind of the event it repairs, or ``rate``.
@@ -95,7 +95,7 @@ def fill_stream(
         engine.observe(index, frame)
         seen = index + 1
         if index in wanted:
-            times[index] = pts
+            times[index] = frame.pts
         if index not in left_out:
             kept.append(replace(frame, pts=pts, time_base=plan.time_base))
         yield from ready(pts, ended=False)

@@ -1,0 +1,3 @@
+"""Broken: leaves the interpreter while it is imported."""
+
+raise SystemExit(7)
