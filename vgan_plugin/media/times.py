@@ -1,0 +1,71 @@
+"""Time stamps as files have them become strictly increasing ones. Pure."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from typing import TypeVar
+
+T = TypeVar("T")
+
+RESET = 8
+"""So many stamps in a row that do not get past the last good one are a clock that was set back."""
+
+
+def increasing(stamped: Iterable[tuple[int | None, T]], step: int, seen: Counter[str]) -> Iterator[tuple[int, T]]:
+    """Give every item a stamp later than the one before it, changing as little as possible.
+
+    A missing stamp, and one that is not later than the last good one, is spread evenly between its good neighbours
+    (at the end: a step each). More than `RESET` of them in a row are a clock that was set back: from there on every
+    stamp is moved by what makes the first of them follow the last good one by a step.
+
+    Args:
+        stamped: (stamp or None, item) in presentation order.
+        step: one frame period in ticks, at least 1.
+        seen: counts what was repaired, under ``missing``, ``not increasing`` and ``reset``.
+    """
+    last: int | None = None
+    shift = 0
+    waiting: list[tuple[int | None, T]] = []
+    for stamp, item in stamped:
+        stamp = None if stamp is None else stamp + shift
+        if stamp is not None and (last is None or stamp > last + len(waiting)):
+            if last is None:  # nothing good before: count back from here
+                last = stamp - step * (len(waiting) + 1)
+            yield from _spread(waiting, last, stamp)
+            waiting.clear()
+            last = stamp
+            yield stamp, item
+            continue
+        seen["missing" if stamp is None else "not increasing"] += 1
+        waiting.append((stamp, item))
+        if len(waiting) > RESET:
+            start = (last + step) if last is not None else 0
+            first = next((stamp - i * step for i, (stamp, _) in enumerate(waiting) if stamp is not None), None)
+            if first is not None:
+                seen["reset"] += 1
+                shift += start - first
+            for i, (stamp, item) in enumerate(waiting):
+                wanted = start + i * step if stamp is None or first is None else stamp + start - first
+                last = max(wanted, last + 1) if last is not None else wanted
+                yield last, item
+            waiting.clear()
+    if waiting:
+        first = last + step if last is not None else 0
+        for i, (_, item) in enumerate(waiting):
+            yield first + i * step, item
+
+
+def _spread(waiting: list[tuple[int | None, T]], before: int, after: int) -> Iterator[tuple[int, T]]:
+    for i, (_, item) in enumerate(waiting, 1):
+        yield before + (after - before) * i // (len(waiting) + 1), item
+
+
+def notes(seen: Counter[str]) -> list[str]:
+    """What `increasing` repaired, a line each."""
+    words = {
+        "missing": "frames without a time stamp: placed between their neighbours, or a period apart",
+        "not increasing": "doubled or backward time stamps: spread between their neighbours",
+        "reset": "times the clock was set back: what follows was moved up to continue",
+    }
+    return [f"{count} {words[what]}" for what, count in sorted(seen.items()) if count]
