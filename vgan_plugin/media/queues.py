@@ -11,7 +11,7 @@ T = TypeVar("T")
 
 
 class Abandoned(Exception):
-    """The other side has left: the producer stops."""
+    """The other side has left, or the work was called off."""
 
 
 class Channel(Generic[T]):
@@ -43,6 +43,11 @@ class Channel(Generic[T]):
             self._items.append(item)
             self._changed.notify_all()
 
+    def check(self) -> None:
+        """Raise what `put` would raise, without handing over anything."""
+        if self._abandoned:
+            raise self._error or Abandoned
+
     def finish(self, error: BaseException | None = None) -> None:
         """The producer has ended, well or with an error; what waits is still delivered."""
         with self._changed:
@@ -51,7 +56,7 @@ class Channel(Generic[T]):
             self._changed.notify_all()
 
     def abandon(self, error: BaseException | None = None) -> None:
-        """The consumer leaves; what waits is dropped."""
+        """The consumer leaves, or the producer calls the work off: what waits is dropped, both sides are told."""
         with self._changed:
             self._abandoned = True
             self._error = self._error or error
@@ -66,6 +71,8 @@ class Channel(Generic[T]):
                 if not self._items:
                     if self._error is not None:
                         raise self._error
+                    if self._abandoned:
+                        raise Abandoned
                     return
                 item = self._items.popleft()
                 self._changed.notify_all()

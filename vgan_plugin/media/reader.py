@@ -164,6 +164,8 @@ class VideoReader:
         notes: what was found wrong and how it was mended, a line each; grows while frames are read.
         damaged: something was corrupt; from then on everything is decoded by one thread, which gives the same
             result every time.
+        last_duration: seconds that the last frame is shown, known when a pass over the frames has ended; None when
+            the file does not say.
 
     Raises:
         InputError: one of its kinds, for everything that is not a usable video.
@@ -172,6 +174,7 @@ class VideoReader:
     def __init__(self, path: Path | str) -> None:
         self.path = Path(path)
         self.damaged = False
+        self.last_duration: Fraction | None = None
         self._notes: dict[str, None] = {}
         self._live: list[Generator[Frame, None, None]] = []
         self.facts = self._probe()
@@ -235,8 +238,11 @@ class VideoReader:
     def _decode(self, seen: Counter[str]) -> Iterator[Frame]:
         facts = self.facts
         stamped = ((frame.pts if frame.pts is not None else frame.dts, frame) for frame in self._pictures())
+        picture = None
         for pts, picture in increasing(stamped, facts.step, seen):
             yield from_av(picture, pts, facts.time_base)
+        if picture is not None and picture.duration:
+            self.last_duration = picture.duration * facts.time_base
 
     def _pictures(self) -> Iterator[av.VideoFrame]:
         """PyAV's frames. At the first sign of damage decoding starts over in one thread and skips what was given."""
