@@ -1,0 +1,168 @@
+"""Training schedules: one frozen value per preset, every knob overridable by name. No network is described here."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from vgan_plugin.errors import UsageError
+
+TASKS = ("between", "predict", "inpaint", "one")
+ADVERSARIAL = ("minimax", "nonsaturating", "hinge", "relativistic")
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """All settings of one training, in the order in which one meets them.
+
+    Attributes:
+        crop: side of training crops in pixels, a multiple of 32.
+        batch: windows a step.
+        targets: frames made per window.
+        lead: at most this many frames are remembered before the first reference.
+        max_gap: longest gap in frames.
+        synthetic: share of windows that are layered synthetic motion.
+        tasks: shares as `between:0.55,predict:0.15,inpaint:0.2,one:0.1`; one task a step.
+        steps: length of the schedule; warm-up and cooldown are part of it.
+        warmup: steps of linear learning-rate warm-up.
+        cooldown: share of the steps at the end in which the learning rate falls to zero.
+        lr: learning rate of the pixel stage.
+        encoder_lr: factor on `lr` for the encoder and the recurrent cell; 0 freezes them.
+        motion_lr: the same for everything that corrects motion.
+        fusion_lr: the same for the fusion of the two warped references and what is added to it.
+        weight_decay: decoupled weight decay (AdamW).
+        clip: largest gradient norm of the generator.
+        ema: decay of the averaged weights that ship.
+        gan_from: share of the steps after which the discriminators play; 1 = never.
+        gan_lr: learning rate of the generator in the adversarial stage.
+        d_lr: learning rate of the discriminators.
+        adversarial: `minimax`, `nonsaturating`, `hinge` or `relativistic`.
+        gan_weight: weight of the adversarial gradient, before it is capped.
+        gan_cap: the adversarial gradient is at most this part of the pixel gradient.
+        gamma: weight of the R1 and R2 penalties.
+        penalty_every: steps between penalties (each then counts as many times).
+        gan_rise: steps over which `gan_weight` rises from zero; during the first half only the discriminators learn.
+        val: folder of held-out clips; empty = hold out a part of the data.
+        val_share: part of the data held out when `val` is empty.
+        val_crops: crops validated on, each for a gap of 1, 3 and 7 frames in turn.
+        val_crop: their side in pixels, a multiple of 32.
+        val_every: steps between validations.
+        log_every: steps between log lines.
+        save_minutes: minutes between checkpoints.
+        licences: licence classes to use, such as `AB`; empty = all files.
+        max_side: clips are shrunk to this long side.
+        device: `auto`, `cpu`, `cuda` or `cuda:N`.
+        threads: CPU threads; 0 = torch's choice.
+        bf16: bfloat16 autocast of the generator on CUDA.
+    """
+
+    crop: int = 256
+    batch: int = 64
+    targets: int = 1
+    lead: int = 2
+    max_gap: int = 8
+    synthetic: float = 0.4
+    tasks: str = "between:0.6,predict:0.15,inpaint:0.2,one:0.05"
+    steps: int = 12_000
+    warmup: int = 200
+    cooldown: float = 0.2
+    lr: float = 8e-4
+    encoder_lr: float = 1.0
+    motion_lr: float = 1.0
+    fusion_lr: float = 1.0
+    weight_decay: float = 1e-4
+    clip: float = 1.0
+    ema: float = 0.999
+    gan_from: float = 0.75
+    gan_lr: float = 1e-4
+    d_lr: float = 2e-4
+    adversarial: str = "relativistic"
+    gan_weight: float = 0.05
+    gan_cap: float = 0.1
+    gamma: float = 0.1
+    penalty_every: int = 4
+    gan_rise: int = 600
+    val: str = ""
+    val_share: float = 0.1
+    val_crops: int = 48
+    val_crop: int = 192
+    val_every: int = 500
+    log_every: int = 50
+    save_minutes: float = 2.0
+    licences: str = ""
+    max_side: int = 640
+    device: str = "auto"
+    threads: int = 0
+    bf16: bool = True
+
+    def task_shares(self) -> dict[str, float]:
+        """`tasks` as numbers that sum to 1."""
+        shares = {name: float(value) for name, _, value in (part.partition(":") for part in self.tasks.split(","))}
+        total = sum(shares.values())
+        return {name: share / total for name, share in shares.items()}
+
+
+PRESETS: Mapping[str, Schedule] = {
+    "base": Schedule(),
+    "lite": Schedule(lr=1.2e-3),
+    # Small enough to be watched on two CPU cores.
+    "tiny": Schedule(
+        crop=96, batch=6, lr=2e-3, steps=2000, warmup=50, val_crop=128, val_crops=24, val_every=200, lead=1
+    ),
+}
+
+
+def schedule(preset: str, options: Mapping[str, Any]) -> Schedule:
+    """A preset's schedule with `options` in place of its values; text is converted to each setting's own type.
+
+    Raises:
+        UsageError: unknown preset or option, or a value out of its range.
+    """
+    if preset not in PRESETS:
+        raise UsageError(f"No training preset {preset!r}", "presets are " + ", ".join(PRESETS), "name one of them")
+    types = {f.name: f.type for f in dataclasses.fields(Schedule)}
+    changes: dict[str, Any] = {}
+    for name, value in options.items():
+        if name not in types:
+            raise UsageError(f"No training option {name!r}", "options are " + ", ".join(types), "name one of them")
+        changes[name] = _convert(name, str(types[name]), value)
+    made = dataclasses.replace(PRESETS[preset], **changes)
+    for wrong in _mistakes(made):
+        raise UsageError("The training options do not fit", wrong, "change that option")
+    return made
+
+
+def _convert(name: str, kind: str, value: object) -> object:
+    try:
+        if kind == "bool":
+            return {"true": True, "1": True, "yes": True, "false": False, "0": False, "no": False}[str(value).lower()]
+        return {"int": int, "float": float, "str": str}[kind](str(value))
+    except (ValueError, KeyError) as error:
+        raise UsageError(f"Training option {name}={value!r} is not usable", f"it takes {kind}", "correct it") from error
+
+
+def _mistakes(s: Schedule) -> list[str]:
+    """What is wrong with a schedule, in words."""
+    try:
+        tasks, total = set(s.task_shares()), min(s.task_shares().values())
+    except (ValueError, ZeroDivisionError):
+        tasks, total = set(), -1.0
+    rules = {
+        "crop and val_crop are multiples of 32": s.crop % 32 == s.val_crop % 32 == 0 < min(s.crop, s.val_crop),
+        "batch, targets, steps, max_gap, penalty_every, log_every, val_every and val_crops are at least 1": min(
+            s.batch, s.targets, s.steps, s.max_gap, s.penalty_every, s.log_every, s.val_every, s.val_crops
+        )
+        >= 1,
+        "lead is 0 to 32": 0 <= s.lead <= 32,
+        "synthetic, gan_from and cooldown are 0 to 1": min(s.synthetic, s.gan_from, s.cooldown) >= 0
+        and max(s.synthetic, s.gan_from, s.cooldown) <= 1,
+        "val_share is above 0 and at most 0.5": 0 < s.val_share <= 0.5,
+        "tasks are of the form name:share with names " + ", ".join(TASKS): bool(tasks)
+        and tasks <= set(TASKS)
+        and total >= 0,
+        "adversarial is one of " + ", ".join(ADVERSARIAL): s.adversarial in ADVERSARIAL,
+        "learning rates are not negative": min(s.lr, s.encoder_lr, s.motion_lr, s.fusion_lr) >= 0,
+    }
+    return [rule for rule, kept in rules.items() if not kept]

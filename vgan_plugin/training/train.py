@@ -1,0 +1,189 @@
+"""The loop that trains: a generator makes frames, judges tell them from real ones, each learns from the other.
+
+Read `play` first: it is the whole game. Before `gan_from` only the pixel losses pull; then each step is one of the
+judges, on real and made frames, and one of the generator, by pixels and by the judges' opinion.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import math
+import time
+from collections.abc import Mapping
+from dataclasses import asdict
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from vgan_plugin.errors import DeviceMissing, TrainingFailed, UsageError
+from vgan_plugin.training import clips
+from vgan_plugin.training.generator import PRESETS, Generator
+from vgan_plugin.training.players import NotFinite, Players
+from vgan_plugin.training.presets import Schedule, schedule
+from vgan_plugin.training.progress import Journal, blend, psnr, strip, validate
+from vgan_plugin.training.tasks import Batch, Sampler, validation
+from vgan_plugin.types import TrainRequest
+
+log = logging.getLogger("vgan_plugin.training")
+
+
+def train(request: TrainRequest) -> Path:
+    """Train, or go on training, until the schedule or the minutes are over.
+
+    The run folder then holds `run.json` (what was asked), `checkpoint.npz` (everything to go on), `weights.npz` (the
+    averaged weights that were best on held-out crops: what is exported), `log.jsonl`, `tensorboard/` and `strips/`.
+
+    Returns:
+        The run folder.
+
+    Raises:
+        UsageError: an option or preset that does not exist.
+        DataUnusable: nothing to train on.
+        TrainingFailed: the folder holds something else, or gradients are not finite any more.
+    """
+    until = math.inf if request.minutes is None else time.monotonic() + 60 * request.minutes
+    seed, settings = _settings(request)
+    device = _device(settings)
+    if settings.threads:
+        torch.set_num_threads(settings.threads)
+    footage = clips.load(request.data, crop=settings.crop, licences=settings.licences, max_side=settings.max_side)
+    if settings.val:
+        side = max(settings.val_crop, settings.crop)
+        held = clips.load(Path(settings.val), crop=side, max_side=settings.max_side, stills=False)
+    else:
+        footage, held = footage.split(settings.val_share)
+    log.info("%d clips, %d stills, %d clips held out", len(footage.clips), len(footage.stills), len(held.clips))
+    players = Players(request.preset, settings, device, seed)
+    sampler = Sampler(footage.to(device), settings, seed)
+    exam = validation(held.to(device), settings)
+    if request.start_from is not None and not (request.run / "checkpoint.npz").exists():
+        players.start_from(request.start_from)
+    if request.dry_run:
+        hand = players.make(sampler.batch(0), 0)
+        players.judges_move(hand, 0)
+        players.generators_move(hand, 0)
+        return request.run
+    _open(request, settings, seed, footage.fingerprint)
+    play(players, sampler, exam, request.run, until)
+    return request.run
+
+
+def play(players: Players, sampler: Sampler, exam: list[Batch], run: Path, until: float) -> None:
+    """The game, from where the run folder stands to the end of the schedule or until `until` (monotonic seconds)."""
+    settings, last = players.settings, run / "checkpoint.npz"
+    first, best = players.resume(last)
+    step, saved = first, time.monotonic()
+    with Journal(run) as journal:
+        if first == 0:
+            best = examine(players, exam, journal, run, step, best)
+        pace = Pace(settings)
+        try:
+            while step < settings.steps and time.monotonic() < until:
+                hand = players.make(sampler.batch(step), step)  # the generator makes frames
+                if players.opinion(step) is not None and hand.real.any():
+                    pace.add(players.judges_move(hand, step))  # D step: real against made
+                pace.add(players.generators_move(hand, step))  # G step: pixels, and what the judges think
+                step += 1
+                if step % settings.log_every == 0:
+                    journal.scalars(step, pace.means() | {"speed/lr": players.rate(step)})
+                    pace = Pace(settings)
+                if step % settings.val_every == 0:
+                    best = examine(players, exam, journal, run, step, best)
+                if time.monotonic() - saved > 60 * settings.save_minutes:
+                    players.save(last, step, best)
+                    saved = time.monotonic()
+        except NotFinite as error:
+            raise TrainingFailed(
+                f"The training stopped after step {step}",
+                str(error),
+                "run it again with a lower lr: it goes on from the last good checkpoint",
+            ) from error
+        except KeyboardInterrupt:
+            players.save(last, step, best)
+            raise
+        if step > first:
+            if step % settings.val_every:
+                best = examine(players, exam, journal, run, step, best)
+            players.save(last, step, best)
+
+
+def examine(players: Players, exam: list[Batch], journal: Journal, run: Path, step: int, best: float) -> float:
+    """Validate the averaged weights; keep them in `weights.npz` when they are the best so far. The best PSNR in dB."""
+    if not exam:
+        log.warning("no held-out shot is long and large enough: nothing is validated, the last weights are kept")
+        players.save_weights(run / "weights.npz", step, {})
+        return best
+    scores = validate(players.ema, exam)
+    if step == 0:
+        untrained = validate(Generator(PRESETS[players.preset]).to(players.device), exam)
+        plain = sum(psnr(blend(b), b.truth[:, 0]) for b in exam) / len(exam)
+        journal.scalars(step, {"val/blend": plain, "val/untrained": untrained["psnr"]})
+    journal.scalars(step, {f"val/{name}": value for name, value in scores.items()})
+    journal.picture(step, strip(players.ema, exam[:6]))
+    if scores["psnr"] > best:
+        players.save_weights(run / "weights.npz", step, scores)
+        return scores["psnr"]
+    return best
+
+
+class Pace:
+    """Means of the scalars since the last log line, and windows a second."""
+
+    def __init__(self, settings: Schedule) -> None:
+        self.values: dict[str, list[Tensor | float]] = {}
+        self.began, self.windows = time.monotonic(), settings.log_every * settings.batch
+
+    def add(self, scalars: Mapping[str, Tensor | float]) -> None:
+        """Take the scalars of one move; tensors are read only when the means are asked for."""
+        for name, value in scalars.items():
+            self.values.setdefault(name, []).append(value)
+
+    def means(self) -> dict[str, float]:
+        """Every scalar's mean, and the speed."""
+        means = {name: sum(map(float, values)) / len(values) for name, values in self.values.items()}
+        return means | {"speed/windows_per_s": self.windows / (time.monotonic() - self.began)}
+
+
+def _device(settings: Schedule) -> torch.device:
+    name = settings.device
+    if name == "auto":
+        name = "cuda" if torch.cuda.is_available() else "cpu"
+    try:
+        device = torch.device(name)
+    except RuntimeError as error:
+        raise UsageError(f"No device {name!r}", "devices are auto, cpu, cuda and cuda:N", "name one of them") from error
+    if device.type == "cuda" and (not torch.cuda.is_available() or (device.index or 0) >= torch.cuda.device_count()):
+        raise DeviceMissing(f"{name} is not there", "torch sees no such CUDA device", "train with device=cpu or auto")
+    return device
+
+
+def _settings(request: TrainRequest) -> tuple[int, Schedule]:
+    """The seed and the schedule: those of an existing run, with what is asked for now on top."""
+    known = request.run / "run.json"
+    if not known.exists():
+        if request.run.is_dir() and any(request.run.iterdir()):
+            raise TrainingFailed(f"{request.run} is not a run folder", "it holds other files", "name a new folder")
+        return request.seed, schedule(request.preset, request.options)
+    try:
+        before = json.loads(known.read_text("utf-8"))
+        preset, seed, options = before["preset"], int(before["seed"]), dict(before["options"])
+    except (ValueError, KeyError, TypeError) as error:
+        raise TrainingFailed(f"{known} cannot be understood", f"{error}", "name a new folder") from error
+    if preset != request.preset:
+        raise TrainingFailed(
+            f"{request.run} is a run of preset {preset}", f"{request.preset} was asked for", "name a new folder"
+        )
+    return seed, schedule(preset, {**options, **request.options})
+
+
+def _open(request: TrainRequest, settings: Schedule, seed: int, data: str) -> None:
+    """Make the run folder, or note in it what has changed."""
+    request.run.mkdir(parents=True, exist_ok=True)
+    path = request.run / "run.json"
+    if path.exists() and json.loads(path.read_text("utf-8"))["data"] != data:
+        log.warning("the training data has changed since this run began")
+    facts = {"kind": "vgan-run", "format": 1, "preset": request.preset, "seed": seed, "data": data}
+    facts |= {"options": asdict(settings), "start_from": str(request.start_from) if request.start_from else None}
+    path.write_text(json.dumps(facts, indent=1) + "\n", "utf-8")
