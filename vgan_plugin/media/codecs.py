@@ -118,12 +118,9 @@ def keeps_hdr(codec: str) -> bool:
     return codec in ("libx264", "libx265", "libsvtav1")
 
 
-def encoder_time_base(codec: str, container: str, time_base: Fraction, rate: Fraction | None) -> Fraction:
-    """The time base an encoder can work in: the plan's, but one frame where the format knows constant rates only."""
-    constant = container == "avi" or codec in ("mpeg1video", "mpeg2video")
-    if rate and (constant or (codec == "mpeg4" and time_base.denominator > 65535)):
-        return 1 / rate
-    return time_base
+def counts_frames(codec: str, time_base: Fraction) -> bool:
+    """Whether an encoder knows frame numbers at a constant rate only, not times in these ticks."""
+    return codec in ("mpeg1video", "mpeg2video") or (codec == "mpeg4" and time_base.denominator > 65535)
 
 
 def _encoders() -> set[str]:

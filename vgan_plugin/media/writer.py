@@ -18,7 +18,7 @@ import av.container
 from av.codec.context import Flags
 
 from vgan_plugin.errors import CodecUnusable, OutputError, VganError
-from vgan_plugin.media.codecs import Encoding, candidates, encoder_time_base, keeps_hdr, named
+from vgan_plugin.media.codecs import Encoding, candidates, counts_frames, keeps_hdr, named
 from vgan_plugin.media.copying import Copy, kept_tags
 from vgan_plugin.media.frames import set_colour, to_av
 from vgan_plugin.media.output import NULL, PartFile, output_error
@@ -84,6 +84,8 @@ class VideoWriter:
         self.last_duration: Fraction | None = None
         self._done = False
         self._last_pts: int | None = None
+        self._counted = False
+        self._exact: dict[int, tuple[int, int]] = {}
         self._copy: Copy | None = None
         self._out: Any = None
         self._null = str(path) == str(NULL)
@@ -215,10 +217,11 @@ class VideoWriter:
             ) from error
         context = stream.codec_context
         stream.width, stream.height, stream.pix_fmt = facts.width, facts.height, choice.stored
-        context.time_base = encoder_time_base(choice.codec, container, self._time_base, self._rate)
-        stream.time_base = context.time_base
+        stream.time_base = self._ticks = 1 / self._rate if container == "avi" and self._rate else self._time_base
+        self._counted = counts_frames(choice.codec, self._ticks)
+        context.time_base = 1 / (self._rate or Fraction(25)) if self._counted else self._ticks
         context.flags |= Flags.frame_duration  # without it packets carry no duration, and the last frame none at all
-        if any(name in container.split(",") for name in _NO_B_FRAMES):
+        if self._counted or any(name in container.split(",") for name in _NO_B_FRAMES):
             context.max_b_frames = 0
         set_colour(context, facts.colour)
         if facts.aspect:
@@ -242,7 +245,6 @@ class VideoWriter:
                 f"see: ffmpeg -h encoder={choice.codec}",
             )
         self._stream = stream
-        self._encoder_time_base: Fraction = Fraction(context.time_base.numerator, context.time_base.denominator)
         if facts.path.is_file() and not self._null:
             with open_input(facts.path) as source:
                 stream.metadata.update(kept_tags(source.streams[facts.index].metadata))
@@ -280,25 +282,31 @@ class VideoWriter:
         self._close_container()
 
     def _send(self, frame: Frame, duration: Fraction) -> None:
-        base = self._encoder_time_base
-        pts = round(frame.time / base)
+        pts, shown = round(frame.time / self._ticks), max(1, round(duration / self._ticks))
         if self._last_pts is not None and pts <= self._last_pts:
             raise OutputError(
                 f"Cannot write {self.path}",
-                f"the frame times do not fit its ticks of {base} s: two frames fall on one",
+                f"the frame times do not fit its ticks of {self._ticks} s: two frames fall on one",
                 "write to .mkv, or name another encoder with --codec",
             )
         self._last_pts = pts
-        picture = to_av(replace(frame, pts=pts, time_base=base), self.encoding.stored)
-        picture.duration = max(1, round(duration / base))
+        picture = to_av(replace(frame, pts=pts, time_base=self._ticks), self.encoding.stored)
+        picture.duration = shown
+        if self._counted:
+            self._exact[self.frames] = (pts, shown)
+            picture.pts, picture.time_base = self.frames, 1 / (self._rate or Fraction(25))
         self._mux(self._stream.encode(picture))
         self.frames += 1
 
     def _mux(self, packets: Iterable[Any]) -> None:
         for packet in packets:
             self._channel.check()
+            if self._counted:  # frame numbers back to exact times; such encoders do not reorder
+                pts, shown = self._exact.pop(packet.pts)
+                packet.pts = packet.dts = pts
+                packet.duration, packet.time_base = shown, self._ticks
             if self._copy is not None and packet.dts is not None:
-                self._copy.until(packet.dts * self._encoder_time_base)
+                self._copy.until(packet.dts * self._ticks)
             self._out.mux(packet)
 
     # -- closing ---------------------------------------------------------------------------------------------------
