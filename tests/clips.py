@@ -166,6 +166,8 @@ def write_clip(
     """
     frames = list(frames)
     first = frames[0]
+    if codec == "ffv1" and pix_fmt is None:  # it stores 8 bit RGB packed
+        pix_fmt = {"gbrp": "bgr0", "gbrap": "bgra"}.get(first.format.name)
     with av.open(str(path), "w", options=container or {}) as out:
         out.metadata.update(metadata or {})
         video = out.add_stream(codec, rate=rate or 25, options=dict(options or {}))

@@ -89,7 +89,7 @@ def named(codec: str, asked: Mapping[str, str], facts: VideoFacts, form: PixelFo
     Raises:
         CodecUnusable: it is not an encoder, not one for video, or does not take the samples as they are.
     """
-    codec = _FAMILY.get(codec, codec) if codec not in _encoders() else codec
+    codec = _FAMILY.get(codec, codec) if codec not in encoders() else codec
     try:
         kind = av.Codec(codec, "w").type
     except ValueError as error:
@@ -123,7 +123,8 @@ def counts_frames(codec: str, time_base: Fraction) -> bool:
     return codec in ("mpeg1video", "mpeg2video") or (codec == "mpeg4" and time_base.denominator > 65535)
 
 
-def _encoders() -> set[str]:
+def encoders() -> set[str]:
+    """Names of all encoders that this FFmpeg has."""
     return {name for name in av.codecs_available if _is_encoder(name)}
 
 

@@ -20,7 +20,7 @@ from av.codec.context import Flags
 from vgan_plugin.errors import CodecUnusable, OutputError, VganError
 from vgan_plugin.media.codecs import Encoding, candidates, counts_frames, keeps_hdr, named
 from vgan_plugin.media.copying import Copy, kept_tags
-from vgan_plugin.media.frames import set_colour, to_av
+from vgan_plugin.media.frames import frac, set_colour, to_av
 from vgan_plugin.media.output import NULL, PartFile, output_error
 from vgan_plugin.media.queues import Abandoned, Channel
 from vgan_plugin.media.reader import VideoFacts, open_input
@@ -138,6 +138,7 @@ class VideoWriter:
             self._thread.join()
             self._channel.check()
             if self._part is not None:
+                self._look_at(self._part.path)
                 self._part.commit()
         except BaseException:
             self._channel.abandon()
@@ -318,6 +319,15 @@ class VideoWriter:
         if self._out is not None:
             out, self._out = self._out, None
             out.close()
+
+    def _look_at(self, path: Path) -> None:
+        """Ask the finished file for what some containers and encoders drop without a word."""
+        with open_input(path) as made:
+            stream = made.streams.video[0]
+            aspect = frac(stream.sample_aspect_ratio) or Fraction(1)
+            where = f"{self.encoding.codec} in {made.format.name}"
+        if aspect != (self.facts.aspect or 1):
+            self.not_copied.append(f"sample aspect ratio {self.facts.aspect}: {where} does not hold it")
 
     def _discard(self) -> None:
         try:
