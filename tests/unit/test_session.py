@@ -14,7 +14,9 @@ pytest.importorskip("onnx", reason="fake bundles are made with onnx, of the expo
 import fakebundle
 
 from vgan_plugin.bundle import store
+from vgan_plugin.bundle.signature import Graph
 from vgan_plugin.errors import BundleGraph
+from vgan_plugin.runtime import session
 from vgan_plugin.runtime.session import GraphSessions
 
 
@@ -61,6 +63,27 @@ def test_outputs_of_one_graph_go_into_the_next_and_nothing_is_remembered_between
     np.testing.assert_allclose(first, expected.repeat(2, 2).repeat(2, 3), atol=1e-6)
     sessions.run("encode", {"frame": frame(8, 12, 9)})
     assert first.tobytes() == chain().tobytes()
+
+
+def test_values_that_stay_on_the_device_give_what_arrays_give(
+    bundle: store.Bundle, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plain = GraphSessions(bundle, "cpu", threads=1)
+    bound = GraphSessions(bundle, "cpu", threads=1)
+
+    def run(s: object, spec: Graph, inputs: dict) -> list:
+        return session._run_bound(s, spec, inputs, "cpu", 0)
+
+    monkeypatch.setattr(bound, "_run", run)
+    state: dict[str, object] = {"plain": np.zeros((1, 3, 4, 6), np.float32)}
+    state["bound"] = state["plain"]
+    for seed in range(3):
+        for name, sessions in (("plain", plain), ("bound", bound)):
+            features = sessions.run("encode", {"frame": frame(8, 12, seed)})["features"]
+            inputs = {"features": features, "state": state[name]}
+            state[name] = sessions.run("remember", inputs)["state_out"]
+    assert not isinstance(state["bound"], np.ndarray)
+    assert bound.to_numpy(state["bound"]).tobytes() == state["plain"].tobytes()
 
 
 def test_several_targets_in_one_call_are_the_same_bytes_as_one_by_one(bundle: store.Bundle) -> None:

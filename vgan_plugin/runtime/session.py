@@ -216,22 +216,26 @@ class GraphSessions:
         return session
 
     def _run(self, session: Any, spec: Graph, inputs: Mapping[str, Value]) -> list[Value]:
-        names = [tensor.name for tensor in spec.outputs]
         if self.device.kind == "cpu":
             feed = {t.name: _array(self.to_numpy(inputs[t.name]), t) for t in spec.inputs}
-            return list(session.run(names, feed))
-        binding = session.io_binding()
-        held = []  # a binding does not keep its inputs alive
-        for tensor in spec.inputs:
-            value = inputs[tensor.name]
-            if isinstance(value, np.ndarray):
-                value = OrtValue.ortvalue_from_numpy(_array(value, tensor), self.device.kind, self.device.index)
-            held.append(value)
-            binding.bind_ortvalue_input(tensor.name, value)
-        for name in names:
-            binding.bind_output(name, self.device.kind, self.device.index)
-        session.run_with_iobinding(binding)
-        return list(binding.get_outputs())
+            return list(session.run([t.name for t in spec.outputs], feed))
+        return _run_bound(session, spec, inputs, self.device.kind, self.device.index)
+
+
+def _run_bound(session: Any, spec: Graph, inputs: Mapping[str, Value], kind: str, index: int) -> list[Value]:
+    """Run with inputs and outputs bound to a device: arrays are uploaded, values there are taken as they are."""
+    binding = session.io_binding()
+    held = []  # a binding does not keep its inputs alive
+    for tensor in spec.inputs:
+        value = inputs[tensor.name]
+        if isinstance(value, np.ndarray):
+            value = OrtValue.ortvalue_from_numpy(_array(value, tensor), kind, index)
+        held.append(value)
+        binding.bind_ortvalue_input(tensor.name, value)
+    for tensor in spec.outputs:
+        binding.bind_output(tensor.name, kind, index)
+    session.run_with_iobinding(binding)
+    return list(binding.get_outputs())
 
 
 def _sizes(graph: str, spec: Graph, inputs: Mapping[str, Value], size: tuple[int, int] | None) -> dict[str, int]:
