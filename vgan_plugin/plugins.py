@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import time
 import traceback
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Iterable
 from dataclasses import dataclass
 from functools import lru_cache
 from importlib import import_module
@@ -21,7 +21,7 @@ import pluggy
 
 from vgan_plugin.detect import Detector
 from vgan_plugin.errors import GeneratorMissing, PluginFailed, VganError
-from vgan_plugin.gaps import Plan
+from vgan_plugin.gaps import Event, Plan
 from vgan_plugin.hookspecs import Hooks, PlanRequest, hookimpl
 from vgan_plugin.types import (
     API,
@@ -29,6 +29,7 @@ from vgan_plugin.types import (
     ExportRequest,
     Fill,
     FillRequest,
+    Frame,
     FrameGenerator,
     GeneratorInfo,
     OpenRequest,
@@ -171,8 +172,48 @@ class PluginManager(pluggy.PluginManager):
         return list(infos.values())
 
     def detectors(self) -> list[type[Detector]]:
-        """Classes that see faults, ours first."""
-        return [detector for _, found in self._collect("vgan_detectors", type) for detector in found]
+        """Classes that see faults, ours first. A stranger's is wrapped: one that crashes sees nothing more."""
+        return [
+            detector if self._is_ours(name) else self._guarded(name, detector)
+            for name, found in self._collect("vgan_detectors", type)
+            for detector in found
+        ]
+
+    def _guarded(self, plugin: str, detector: type[Detector]) -> type[Detector]:
+        manager = self
+
+        class Guarded:
+            def __init__(self) -> None:
+                self._inner: Detector | None = None
+                self._ask(self._start)
+                self.lookahead = int(getattr(self._inner, "lookahead", 0))
+
+            def _start(self) -> Iterable[Event]:
+                self._inner = detector()
+                return ()
+
+            def _ask(self, call: Callable[[], Iterable[Event]]) -> list[Event]:
+                try:
+                    events = list(call())
+                    wrong = next((event for event in events if not isinstance(event, Event)), None)
+                    if wrong is not None:
+                        raise TypeError(f"it gave a {type(wrong).__name__}, not an Event")
+                except Crash as error:
+                    self._inner = None
+                    manager._drop(plugin, "call", f"{detector.__name__}: {_short(error)}")
+                    return []
+                return events
+
+            def feed(self, index: int, frame: Frame) -> list[Event]:
+                inner = self._inner
+                return [] if inner is None else self._ask(lambda: inner.feed(index, frame))
+
+            def finish(self) -> list[Event]:
+                inner = self._inner
+                return [] if inner is None else self._ask(inner.finish)
+
+        Guarded.__name__, Guarded.__doc__ = detector.__name__, detector.__doc__
+        return Guarded
 
     def doctor_checks(self) -> list[Check]:
         """Findings of all plugins' own checks."""

@@ -266,13 +266,18 @@ class FrameGenerator(Protocol):
         info: the generator's own description.
         block: B, the chain's block length in source frames; 0 when nothing is remembered (no chain is run).
         lead: W, how many frames before its block a chain starts.
-        provenance: what really runs: provider, device, precision, model name, version, hash; goes into the report.
+        provenance: what really runs, for the report: ``model`` (name, hash, ...) and ``provider`` (device, engine,
+            and ``fallback``: why less than hoped for runs), each a mapping.
     """
 
     info: GeneratorInfo
     block: int
     lead: int
-    provenance: Mapping[str, Any]
+
+    @property
+    def provenance(self) -> Mapping[str, Any]:
+        """See above; read after the frames are made."""
+        ...
 
     def encode(self, frame: Frame, valid: Mask | None = None) -> Any:
         """Features of one source frame; stateless. `valid`: (H, W), True = trust this pixel; None = all."""

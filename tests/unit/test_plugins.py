@@ -225,3 +225,18 @@ def test_training_and_export_go_to_the_plugin_that_takes_them(
 
 def test_the_process_has_one_manager() -> None:
     assert get_plugin_manager() is get_plugin_manager()
+
+
+def test_a_strangers_detector_that_crashes_sees_nothing_more_and_is_named(
+    discovered: Callable[..., PluginManager],
+) -> None:
+    manager = discovered("vgan_blinks")
+    mine = {"Blinks", "Counts", "Dies"}
+    detectors = {kind.__name__: kind() for kind in manager.detectors() if kind.__name__ in mine}
+    for detector in detectors.values():
+        events = [list(detector.feed(i, frame)) for i, frame in enumerate(moving_frames(4, 16, 8))]
+        assert events == [[], [], [], []]
+        assert list(detector.finish()) == []
+    assert detectors["Blinks"].lookahead == 1
+    reasons = " ".join(problem.reason for problem in manager.problems)
+    assert all(word in reasons for word in ("Blinks: IndexError: blinked", "Counts: TypeError", "Dies: OSError: no"))

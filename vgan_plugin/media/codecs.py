@@ -27,7 +27,7 @@ _QUALITY: dict[str, dict[str, str]] = {
     "mpeg1video": {"flags": "+qscale", "global_quality": "236"},
     "mjpeg": {"flags": "+qscale", "global_quality": "236"},
     "prores_ks": {},
-    "ffv1": {"level": "3", "slicecrc": "1", "slices": "4"},
+    "ffv1": {"level": "3", "slicecrc": "1"},
 }
 _LOSSLESS: dict[str, dict[str, str]] = {
     "libx264": {"qp": "0", "preset": "medium"},

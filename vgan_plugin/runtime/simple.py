@@ -34,7 +34,7 @@ class Simple:
 
     def __init__(self, info: GeneratorInfo) -> None:
         self.info = info
-        self.provenance: Mapping[str, Any] = {"provider": "numpy", "device": "cpu", "precision": "integer"}
+        self.provenance: Mapping[str, Any] = {"model": {}, "provider": {"engine": "numpy", "device": "cpu"}}
 
     def encode(self, frame: Frame, valid: Mask | None = None) -> None:
         """Nothing to know."""

@@ -1,0 +1,123 @@
+"""The command line `vgan`: parse, call one function, print. Every outcome becomes an exit status here."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import signal
+import sys
+import threading
+import traceback
+from collections.abc import Sequence
+from types import FrameType
+
+import click
+
+import vgan_plugin
+from vgan_plugin.cli.output import error_line, print_json
+from vgan_plugin.errors import UsageError, VganError
+
+COMMANDS = ("fill", "interpolate", "scan", "models", "doctor", "train", "export")
+INTERRUPTED = 130
+BUG = 70
+"""A bug of ours; the same number as in sysexits.h."""
+_EPILOG = """\b
+Exit status:
+  0    done
+  1    done, but something is left unrepaired, or a fallback (blend, repeat)
+       made frames instead of the generator; both are named
+  2    usage
+  3    the input cannot be read
+  4    the output cannot be written
+  5    model, bundle or plugin unusable
+  6    the device asked for is not there
+  130  interrupted; nothing half-written has the output's name
+"""
+
+
+class Commands(click.Group):
+    """The commands, each in a module of its own that is imported when it is named."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 click's
+        """Names in the order of their use."""
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002 click's
+        """The command of that name."""
+        if cmd_name not in COMMANDS:
+            return None
+        command: click.Command = importlib.import_module(f"vgan_plugin.cli.{cmd_name}").command
+        return command
+
+
+@click.command(
+    cls=Commands,
+    epilog=_EPILOG,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+    no_args_is_help=False,
+)
+@click.version_option(vgan_plugin.__version__, prog_name="vgan", message="%(prog)s %(version)s")
+def vgan() -> None:
+    """Find and make missing video frames."""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run `vgan` and give its exit status; nothing is raised.
+
+    Args:
+        arguments: without the program's name; None = those of the process.
+    """
+    arguments = list(sys.argv[1:] if arguments is None else arguments)
+    _stop_on_signals()
+    try:
+        status = _run(arguments)
+        sys.stdout.flush()
+    except BrokenPipeError:  # whoever read our results has left; the work is done
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        status = 0
+    return status
+
+
+def _run(arguments: list[str]) -> int:
+    try:
+        result = vgan.main(arguments, prog_name="vgan", standalone_mode=False)
+        return result if isinstance(result, int) else 0
+    except (KeyboardInterrupt, click.Abort):
+        return _fail(arguments, VganError("Interrupted", "asked to stop", "run it again"), INTERRUPTED)
+    except click.exceptions.Exit as leave:
+        return leave.exit_code
+    except click.ClickException as error:
+        context = getattr(error, "ctx", None)
+        command = context.command_path if context is not None else "vgan"
+        message = " ".join(error.format_message().split()).rstrip(".")
+        return _fail(arguments, UsageError("Usage", message, f"see {command} --help"))
+    except VganError as error:
+        return _fail(arguments, error)
+    except BrokenPipeError:
+        raise
+    except Exception as error:  # noqa: BLE001 the last door: a bug becomes a line, and a traceback on request
+        if {"-v", "--verbose"} & set(arguments):
+            traceback.print_exc()
+        why = f"{type(error).__name__}: {' '.join(str(error).split())}"
+        return _fail(arguments, VganError("This is a bug of vgan", why, "report it, with the output of --verbose"), BUG)
+
+
+def _fail(arguments: list[str], error: VganError, status: int | None = None) -> int:
+    status = error.exit_status if status is None else status
+    print(error_line(error), file=sys.stderr)  # noqa: T201 the one line of an error
+    if "--json" in arguments:
+        facts = {"code": error.code, "what": error.what, "why": error.why, "do": error.do}
+        print_json({"format": 1, "status": status, "error": facts})
+    return status
+
+
+def _stop_on_signals() -> None:
+    """Being told to end is an interrupt: the unfinished output is removed on the way out."""
+
+    def stop(_number: int, _frame: FrameType | None) -> None:
+        raise KeyboardInterrupt
+
+    if threading.current_thread() is threading.main_thread():
+        for name in ("SIGTERM", "SIGHUP"):
+            if hasattr(signal, name):
+                signal.signal(getattr(signal, name), stop)

@@ -1,0 +1,48 @@
+"""`vgan fill`: find and repair missing, frozen, blank and corrupt frames."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from vgan_plugin.cli import options as shared
+
+
+@click.command("fill")
+@click.argument("source", metavar="IN", type=shared.file_path)
+@click.argument("output", metavar="OUT", type=shared.file_path)
+@shared.planning
+@shared.generator
+@shared.encoder
+@shared.streams
+def command(source: Path, output: Path, **options: Any) -> int:
+    """Find and repair missing, frozen, blank and corrupt frames of IN.
+
+    What was fine leaves as it came: frames, sound, subtitles, chapters, time stamps. A clip with nothing wrong is
+    copied without re-encoding. OUT may be null: to time a run.
+    """
+    from vgan_plugin.cli import jobs
+    from vgan_plugin.hosts.file import repair
+
+    out = shared.output_of(options)
+    policy = jobs.policy_of(options)
+    report_file = jobs.ReportFile(options["report"], source, output, overwrite=options["overwrite"])
+    try:
+        with out.progress() as tick:
+            report = repair(
+                source,
+                output,
+                generator=shared.open_request(options),
+                policy=policy,
+                plan=options["plan"],
+                encoding=jobs.encoding_of(options),
+                min_confidence=options["min_confidence"],
+                tick=tick,
+                say=out.say,
+            )
+        report_file.write(report)
+    finally:
+        report_file.discard()
+    return jobs.finish(report, out)

@@ -1,0 +1,109 @@
+"""Options that several commands share: one name, one meaning, one help text."""
+
+from __future__ import annotations
+
+import functools
+import re
+from collections.abc import Callable
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import click
+
+from vgan_plugin.cli.output import Output
+from vgan_plugin.types import OpenRequest
+
+Command = Callable[..., Any]
+_RANGE = re.compile(r"\s*(\d+)\s*(?:-\s*(\d+)\s*)?")
+_NTSC = tuple(Fraction(whole * 1000, 1001) for whole in (15, 24, 30, 48, 60, 120, 240))
+_NEAR = Fraction(5, 1000)
+"""23.98 is as far from 24000/1001 as people round."""
+_RATIONAL = re.compile(r"(\d{1,9})(?:[/:](\d{1,9}))?|(\d{0,9}\.\d{1,9})")
+
+
+def file_path(text: str) -> Path:
+    """A path; whether it can be read or written is for the command to say."""
+    if not text or "\0" in text:
+        raise click.BadParameter("an empty path")
+    return Path(text)
+
+
+def ranges(text: str) -> tuple[tuple[int, int], ...]:
+    """``120-124,300``, source indices from 0, as pairs (first, last), both included."""
+    pairs = []
+    for part in text.split(","):
+        match = _RANGE.fullmatch(part)
+        if not match or int(match[2] or match[1]) < int(match[1]):
+            raise click.BadParameter(f"{part!r} is neither an index nor a range such as 120-124")
+        pairs.append((int(match[1]), int(match[2] or match[1])))
+    return tuple(pairs)
+
+
+def key_value(text: str) -> tuple[str, str]:
+    """``K=V`` as (K, V)."""
+    key, equals, value = text.partition("=")
+    if not key or not equals:
+        raise click.BadParameter(f"{text!r} is not of the form K=V")
+    return key, value
+
+
+def parse_rate(text: str) -> tuple[Fraction, bool]:
+    """A rate in frames a second, and whether it was snapped to the NTSC ratio that its decimal stands for.
+
+    Raises:
+        click.BadParameter: it is not a positive rate such as 60, 60000/1001 or 59.94.
+    """
+    match = _RATIONAL.fullmatch(text.strip())
+    if not match or (match[2] and not int(match[2])):
+        raise click.BadParameter(f"{text!r} is not a rate such as 60, 60000/1001 or 59.94", param_hint="--rate")
+    if not match[3]:
+        return Fraction(int(match[1]), int(match[2] or 1)), False
+    decimal = Fraction(match[3])
+    near = [exact for exact in _NTSC if abs(decimal - exact) < _NEAR and decimal.denominator > 2]
+    return (near[0], True) if near else (decimal, False)
+
+
+def chain(*decorators: Callable[[Command], Command]) -> Callable[[Command], Command]:
+    """Several decorators as one, the first one outermost."""
+    return lambda command: functools.reduce(lambda inner, decorate: decorate(inner), reversed(decorators), command)
+
+
+streams = chain(
+    click.option("--json", "as_json", is_flag=True, help="Print one JSON object, also on failure."),
+    click.option("--quiet", "-q", is_flag=True, help="Say nothing but errors."),
+    click.option("--verbose", "-v", is_flag=True, help="Say more."),
+)
+generator = chain(
+    click.option("--model", metavar="NAME|PATH", default="base", show_default=True, help="Bundle to use."),
+    click.option("--generator", metavar="NAME", help="Generator to use, for example blend.  [default: the model's]"),
+    click.option("--device", metavar="auto|cpu|cuda|cuda:N", default="auto", show_default=True, help="Where to run."),
+    click.option(
+        "--min-confidence",
+        type=click.FloatRange(0, 1),
+        default=0.0,
+        show_default=True,
+        help="Frames less sure than this become repeats, and are named.",
+    ),
+)
+encoder = chain(
+    click.option("--codec", metavar="NAME", help="Encoder, as FFmpeg names it.  [default: the source's family]"),
+    click.option("--codec-option", metavar="K=V", type=key_value, multiple=True, help="Option of the encoder."),
+    click.option("--overwrite", "-y", is_flag=True, help="Replace an existing output."),
+    click.option("--report", metavar="R.json", type=file_path, help="Write what was found and made."),
+)
+planning = chain(
+    click.option("--plan", metavar="P.json", type=file_path, help="Use this plan, as `vgan scan --json` prints it."),
+    click.option("--at", metavar="120-124,300", type=ranges, help="Make these frames anew, too."),
+    click.option("--max-gap", metavar="N", type=click.IntRange(min=1), help="Longest gap made.  [default: 24 or 1 s]"),
+)
+
+
+def open_request(options: dict[str, Any]) -> OpenRequest:
+    """What `generator` options ask for."""
+    return OpenRequest(generator=options["generator"], model=options["model"], device=options["device"])
+
+
+def output_of(options: dict[str, Any]) -> Output:
+    """What `streams` options ask for."""
+    return Output(json=options["as_json"], quiet=options["quiet"], verbose=options["verbose"])

@@ -1,0 +1,93 @@
+"""What goes to the two streams: results to standard output, everything for eyes to standard error."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import sys
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+from vgan_plugin.errors import VganError
+
+Tick = Callable[[str, int, int], None]
+
+
+def error_line(error: VganError) -> str:
+    """An error as its one line."""
+    return "vgan: " + " ".join(str(error).split())
+
+
+def print_json(value: Mapping[str, Any]) -> None:
+    """One object on standard output."""
+    print(json.dumps(value, indent=1, ensure_ascii=not _unicode()))  # noqa: T201 results
+
+
+def _unicode() -> bool:
+    return (sys.stdout.encoding or "").lower().replace("-", "") == "utf8"
+
+
+@dataclass(frozen=True)
+class Output:
+    """The two streams as the user wants them.
+
+    Attributes:
+        json: results as one JSON object; tables and summaries are left out.
+        quiet: nothing on standard error but errors, nothing on standard output but JSON.
+        verbose: more lines.
+    """
+
+    json: bool = False
+    quiet: bool = False
+    verbose: bool = False
+
+    def say(self, line: str) -> None:
+        """A line for people."""
+        if not self.quiet:
+            print(f"vgan: {line}", file=sys.stderr)  # noqa: T201 standard error
+
+    def detail(self, line: str) -> None:
+        """A line for people who want to know more."""
+        if self.verbose:
+            self.say(line)
+
+    def log(self, name: str) -> None:
+        """Let a package's log through to standard error, a line each."""
+        logger = logging.getLogger(name)
+        if not self.quiet and not logger.handlers:
+            handler = logging.StreamHandler()
+            handler.setFormatter(logging.Formatter("vgan: %(message)s"))
+            logger.addHandler(handler)
+            logger.setLevel(logging.DEBUG if self.verbose else logging.INFO)
+
+    def result(self, line: str) -> None:
+        """A line of the result."""
+        if not (self.json or self.quiet):
+            print(line)  # noqa: T201 results
+
+    def table(self, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+        """A table of the result: coloured on a terminal, plain columns elsewhere."""
+        if self.json or self.quiet or not rows:
+            return
+        if sys.stdout.isatty():
+            from vgan_plugin.cli import screen
+
+            screen.table(columns, rows)
+            return
+        widths = [max(len(row[i]) for row in (columns, *rows)) for i in range(len(columns))]
+        for row in (columns, *rows):
+            self.result("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
+
+    @contextmanager
+    def progress(self) -> Iterator[Tick]:
+        """Progress with frames a second and time left, on standard error when that is a terminal."""
+        if self.quiet or not sys.stderr.isatty() or os.environ.get("TERM") == "dumb":
+            yield lambda _stage, _done, _total: None
+            return
+        from vgan_plugin.cli import screen
+
+        with screen.progress() as tick:
+            yield tick

@@ -1,0 +1,1 @@
+"""Programs that call vgan: translate, call, translate back."""
