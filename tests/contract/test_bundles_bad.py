@@ -6,6 +6,7 @@ import hashlib
 import json
 import os
 import shutil
+import tracemalloc
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -265,8 +266,12 @@ def test_a_zip_bomb_is_cut_off_at_the_limit(folder: Path, monkeypatch: pytest.Mo
     (folder / "bundle.json").write_text(json.dumps(data))
     path = archive(folder)
     assert path.stat().st_size < 1 << 16
+    tracemalloc.start()
     with pytest.raises(BundleError, match="too large"):
         store.load(path)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < 4 << 20
 
 
 def test_a_zip_whose_directory_lies_about_sizes_is_refused(folder: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -15,8 +16,8 @@ import fakebundle
 
 from vgan_plugin.bundle import store
 from vgan_plugin.bundle.signature import Graph
-from vgan_plugin.errors import BundleGraph
-from vgan_plugin.runtime import session
+from vgan_plugin.errors import BundleGraph, DeviceMissing, PluginFailed
+from vgan_plugin.runtime import providers, session
 from vgan_plugin.runtime.session import GraphSessions
 
 
@@ -170,6 +171,84 @@ def test_external_weights_are_found_only_inside_the_bundle(tmp_path: Path, monke
         folder = fakebundle.make(tmp_path / f"b{i}", location, fakebundle.MANIFEST if i < 3 else alone)
         with pytest.raises(BundleGraph, match="does not load"):
             GraphSessions(store.load(folder), "cpu", threads=1).prepare(8, 8)
+
+
+def test_an_output_of_another_size_than_stated_is_found_out_by_the_run(tmp_path: Path) -> None:
+    from onnx import TensorProto, helper
+
+    folder = fakebundle.make(tmp_path / "fake")
+    nodes = [
+        helper.make_node("ReduceMax", ["frame", "axes"], ["rows"], keepdims=0),
+        helper.make_node("Greater", ["rows", "half"], ["bright"]),
+        helper.make_node("Compress", ["frame", "bright"], ["some"], axis=2),
+        helper.make_node("MaxPool", ["some"], ["features"], kernel_shape=[1, 2], strides=[1, 2]),
+    ]
+    graph = helper.make_graph(
+        nodes,
+        "rows",
+        [helper.make_tensor_value_info("frame", TensorProto.FLOAT, [1, 3, "H", "W"])],
+        [helper.make_tensor_value_info("features", TensorProto.FLOAT, [1, 3, "rows", "W/2"])],
+        [
+            helper.make_tensor("half", TensorProto.FLOAT, [], [0.5]),
+            helper.make_tensor("axes", TensorProto.INT64, [3], [0, 1, 3]),
+        ],
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 20)], ir_version=10)
+    (folder / "encode.onnx").write_bytes(model.SerializeToString())
+    fakebundle.MANIFEST.write(folder)
+    sessions = GraphSessions(store.load(folder), "cpu", threads=1)
+    x = np.zeros((1, 3, 8, 8), np.float32)
+    x[:, :, :4] = 1
+    assert sessions.to_numpy(sessions.run("encode", {"frame": x})["features"]).shape == (1, 3, 4, 4)
+    x[:, :, :6] = 1
+    with pytest.raises(BundleGraph, match="came out as"):
+        sessions.run("encode", {"frame": x})
+
+
+def test_a_session_that_did_not_get_its_device_is_an_error(
+    bundle: store.Bundle, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if not providers.why_no_cuda(0):
+        pytest.skip("CUDA works here")
+    monkeypatch.setattr(session, "choose", lambda asked: providers.Device("cuda", 0, asked))
+    with pytest.raises(DeviceMissing, match="runs on CPUExecutionProvider"):
+        GraphSessions(bundle, "cuda", threads=1).prepare(8, 8)
+
+
+def test_a_run_that_fails_on_the_way_is_a_failed_plugin_and_not_a_wrong_bundle(
+    bundle: store.Bundle, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sessions = GraphSessions(bundle, "cpu", threads=1)
+
+    def broken(*_: object) -> list:
+        raise MemoryError("no memory left")
+
+    monkeypatch.setattr(sessions, "_run", broken)
+    with pytest.raises(PluginFailed, match="failed on cpu: no memory left"):
+        sessions.run("encode", {"frame": frame(8, 8)})
+
+
+def test_two_bundles_on_one_device_never_run_at_once(bundle: store.Bundle, monkeypatch: pytest.MonkeyPatch) -> None:
+    running, most = 0, 0
+
+    def slow(_: object, spec: Graph, __: object) -> list:
+        nonlocal running, most
+        running += 1
+        most = max(most, running)
+        time.sleep(0.01)
+        running -= 1
+        return [np.zeros((1, 3, 4, 4), np.float32)]
+
+    workers = []
+    for _ in range(3):
+        sessions = GraphSessions(bundle, "cpu", threads=1)
+        monkeypatch.setattr(sessions, "_run", slow)
+        workers.append(threading.Thread(target=sessions.run, args=("encode", {"frame": frame(8, 8)})))
+    for worker in workers:
+        worker.start()
+    for worker in workers:
+        worker.join()
+    assert most == 1
 
 
 def test_threads_share_a_device_in_turn_and_get_their_own_results(bundle: store.Bundle) -> None:
