@@ -252,4 +252,4 @@ def packets(path: Path, kind: str) -> list[tuple[int | None, bytes]]:
     """(pts, bytes) of every packet of the first stream of a kind: ``audio``, ``subtitle``, ``video``."""
     with av.open(str(path)) as container:
         stream = next(s for s in container.streams if s.type == kind)
-        return [(p.pts, bytes(p)) for p in container.demux(stream) if p.dts is not None]
+        return [(p.pts, bytes(p)) for p in container.demux(stream) if p.size]

@@ -89,7 +89,7 @@ def named(codec: str, asked: Mapping[str, str], facts: VideoFacts, form: PixelFo
     Raises:
         CodecUnusable: it is not an encoder, not one for video, or does not take the samples as they are.
     """
-    codec = _FAMILY.get(codec, codec) if codec not in encoders() else codec
+    codec = _FAMILY.get(codec, codec)
     try:
         kind = av.Codec(codec, "w").type
     except ValueError as error:

@@ -29,6 +29,9 @@ _STALE = (
 )
 """Tags that describe the old file, not the work in it."""
 
+_HELD = 32
+"""Packets without decoding times that may wait for one that has it; more than any codec reorders."""
+
 
 def kept_tags(tags: dict[str, str]) -> dict[str, str]:
     """Metadata without what would be untrue of the new file."""
@@ -118,13 +121,31 @@ class Copy:
         """(time in seconds, packet) of the copied streams, ready to be muxed."""
         if not self._streams:
             return
+        held: dict[int, list[Any]] = {}
         for packet in self._source.demux([s for s in self._source.streams if s.index in self._streams]):
             index = packet.stream.index
+            if packet.size == 0 and packet.dts is None:  # the flush packet at the end has no times
+                continue
+            if packet.dts is None:  # Matroska has no decoding times: the first are unknown where frames are reordered
+                held.setdefault(index, []).append(packet)
+                if len(held[index]) > _HELD:
+                    yield from self._ready(held.pop(index), None)
+                continue
+            yield from self._ready(held.pop(index, []), packet.dts)
+            yield from self._ready([packet], None)
+        for packets in held.values():
+            yield from self._ready(packets, None)
+
+    def _ready(self, packets: list[Any], following: int | None) -> Generator[tuple[Fraction, Any], None, None]:
+        """Packets with increasing decoding times; unknown ones are counted back from the one that follows."""
+        for back, packet in enumerate(reversed(packets), 1):
             if packet.dts is None:
-                if packet.pts is None or packet.size == 0:
-                    continue  # the flush packet at the end has no times
-                packet.dts = packet.pts
+                packet.dts = packet.pts if following is None else following - back * (packet.duration or 1)
+        for packet in packets:
+            index = packet.stream.index
             last = self._last.get(index)
+            if packet.dts is None:
+                packet.dts = 0 if last is None else last + 1
             if last is not None and packet.dts <= last and packet.stream.type in ("audio", "video"):
                 self.repaired += 1
                 packet.dts = last + 1

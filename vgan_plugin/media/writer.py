@@ -30,8 +30,8 @@ BEHIND = 4
 """Frames that may wait for the encoder."""
 _MUXER = {"max_interleave_delta": "1000000"}
 """Microseconds of packets that the muxer may hold while a stream is silent; FFmpeg's ten seconds are gigabytes."""
-_NO_B_FRAMES = ("mp4", "mov", "ipod", "3gp", "3g2", "psp")
-"""With reordered frames and a gap near the end these declare a wrong duration."""
+_NO_B_FRAMES = ("mp4", "mov", "ipod", "3gp", "3g2", "psp", "avi")
+"""With reordered frames and a gap near the end these declare a wrong duration; AVI has no place for their times."""
 
 
 class VideoWriter:
