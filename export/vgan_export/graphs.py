@@ -1,0 +1,259 @@
+"""Generator -> ONNX graphs with explicit state, dynamic height and width, and weights stored as fp16 in one file.
+
+Opset 20: kernels are registered up to a version, and newer operator versions lose some of them on CUDA in wheels that
+people have. Symbolic dimensions bear the names that a bundle's manifest states (``H/16``), so that a session can fix
+them and fold all shape arithmetic away.
+"""
+
+from __future__ import annotations
+
+import logging
+import warnings
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import torch
+from onnx import TensorProto, helper, numpy_helper
+from torch import Tensor, nn
+
+from vgan_plugin.bundle.signature import Graph
+from vgan_plugin.bundle.signature import Tensor as Signature
+from vgan_plugin.training.generator import NOISE, STRIDE, Features, Generator
+from vgan_plugin.training.recurrence import State
+
+OPSET = 20
+IR_VERSION = 10
+WEIGHTS = "weights.bin"
+SMALLEST_EXTERNAL = 64
+"""Elements from which a weight goes into the shared file; smaller constants stay in the graph, in fp32."""
+ALIGNMENT = 64
+HEADROOM = 0.5
+_HEIGHT, _WIDTH = 256, 448  # of the example inputs
+
+
+@dataclass(frozen=True)
+class Port:
+    """One input or output: its name, its channels (None: not a picture) and its stride."""
+
+    name: str
+    channels: int | None
+    stride: int = 1
+
+    @property
+    def shape(self) -> tuple[int | str, ...]:
+        """As a manifest states it."""
+        if self.channels is None:
+            return (1,)
+        over = "" if self.stride == 1 else f"/{self.stride}"
+        return (1, self.channels, f"H{over}", f"W{over}")
+
+
+def feature_ports(generator: Generator, prefix: str = "") -> tuple[Port, ...]:
+    """The ports of one frame's `Features`, in order."""
+    p = generator.preset
+    return (
+        Port(prefix + "image", 10),
+        Port(prefix + "d16", 5, 16),
+        Port(prefix + "y16", 3, 16),
+        Port(prefix + "y8", 3, 8),
+        Port(prefix + "y4", 3, 4),
+        Port(prefix + "y2", 3, 2),
+        Port(prefix + "f4", p.c4, 4),
+        Port(prefix + "f8", p.c8, 8),
+        Port(prefix + "f16", p.c16, 16),
+    )
+
+
+class Encode(nn.Module):
+    """frame, valid -> features."""
+
+    def __init__(self, generator: Generator) -> None:
+        super().__init__()
+        self.generator = generator
+        self.inputs: tuple[Port, ...] = (Port("frame", 3), Port("valid", 1))
+        self.outputs: tuple[Port, ...] = feature_ports(generator)
+
+    def forward(self, frame: Tensor, valid: Tensor) -> tuple[Tensor, ...]:
+        """As `Generator.encode`."""
+        return tuple(self.generator.encode(frame, valid))
+
+
+class Remember(nn.Module):
+    """One step of a chain; of the features only what it reads."""
+
+    def __init__(self, generator: Generator) -> None:
+        super().__init__()
+        self.generator = generator
+        p = generator.preset
+        state = (Port("hidden", p.state, 16), Port("memory", p.state, 16))
+        self.inputs: tuple[Port, ...] = (
+            Port("d16", 5, 16),
+            Port("y16", 3, 16),
+            Port("f16", p.c16, 16),
+            Port("previous_d16", 5, 16),
+            Port("previous_y16", 3, 16),
+            Port("dt", None),
+            *state,
+        )
+        self.outputs: tuple[Port, ...] = tuple(Port("next_" + s.name, s.channels, s.stride) for s in state)
+
+    def forward(
+        self,
+        d16: Tensor,
+        y16: Tensor,
+        f16: Tensor,
+        previous_d16: Tensor,
+        previous_y16: Tensor,
+        dt: Tensor,
+        hidden: Tensor,
+        memory: Tensor,
+    ) -> tuple[Tensor, ...]:
+        """As `Generator.remember`."""
+        none = d16  # features that this step does not read
+        features = Features(none, d16, y16, none, none, none, none, none, f16)
+        previous = Features(none, previous_d16, previous_y16, none, none, none, none, none, none)
+        return tuple(self.generator.remember(features, previous, dt, State(hidden, memory)))
+
+
+class Render(nn.Module):
+    """One frame; bounded here, with room for the colours that YUV codes reach outside the RGB cube."""
+
+    def __init__(self, generator: Generator) -> None:
+        super().__init__()
+        self.generator = generator
+        p = generator.preset
+        self.inputs: tuple[Port, ...] = (
+            *feature_ports(generator, "a_"),
+            *feature_ports(generator, "b_"),
+            Port("hidden", p.state, 16),
+            Port("before", None),
+            Port("after", None),
+            Port("known", 3),
+            Port("mask", 1),
+            Port("noise", NOISE, 16),
+        )
+        self.outputs: tuple[Port, ...] = (Port("rgb", 3), Port("confidence", 1))
+
+    def forward(self, *inputs: Tensor) -> tuple[Tensor, Tensor]:
+        """As `Generator.render`, inputs in the order of `self.inputs`; offsets come as two numbers."""
+        n = len(Features._fields)
+        a, b, (hidden, before, after, known, mask, noise) = inputs[:n], inputs[n : 2 * n], inputs[2 * n :]
+        offsets = torch.stack((before, after), 1)
+        made = self.generator.render(Features(*a), Features(*b), State(hidden, hidden), offsets, known, mask, noise)
+        return made.rgb.clamp(-HEADROOM, 1 + HEADROOM), made.confidence
+
+
+def export_graphs(generator: Generator, folder: Path) -> dict[str, Graph]:
+    """Write ``encode.onnx``, ``remember.onnx``, ``render.onnx`` and their weights into `folder`.
+
+    Args:
+        generator: in evaluation mode; weights should be representable in fp16 (see `rounded`).
+        folder: an existing folder.
+
+    Returns:
+        The graphs' signatures for the manifest.
+    """
+    blob = bytearray()
+    found = {}
+    for name, module in (
+        ("encode", Encode(generator)),
+        ("remember", Remember(generator)),
+        ("render", Render(generator)),
+    ):
+        model = _trace(module.eval(), module.inputs, module.outputs)
+        onnx.checker.check_model(model)
+        _store_halves(model, blob)
+        (folder / f"{name}.onnx").write_bytes(model.SerializeToString())
+        found[name] = Graph(f"{name}.onnx", _signatures(module.inputs), _signatures(module.outputs))
+    (folder / WEIGHTS).write_bytes(bytes(blob))
+    return found
+
+
+def rounded(generator: Generator) -> Generator:
+    """The same generator with every weight rounded to fp16 and back: what ships is what is compared."""
+    with torch.no_grad():
+        for weight in generator.parameters():
+            weight.copy_(weight.half().float())
+    return generator.eval()
+
+
+def _signatures(ports: Sequence[Port]) -> tuple[Signature, ...]:
+    return tuple(Signature(port.name, port.shape) for port in ports)
+
+
+def _trace(module: nn.Module, inputs: Sequence[Port], outputs: Sequence[Port]) -> onnx.ModelProto:
+    height, width = torch.export.Dim("h", min=2, max=1024), torch.export.Dim("w", min=2, max=1024)
+
+    def example(port: Port) -> Tensor:
+        if port.channels is None:
+            return torch.ones(1)
+        return torch.rand(1, port.channels, _HEIGHT // port.stride, _WIDTH // port.stride)
+
+    def dims(port: Port) -> dict[int, object] | None:
+        if port.channels is None:
+            return None
+        k = STRIDE // port.stride
+        return {2: k * height if k > 1 else height, 3: k * width if k > 1 else width}
+
+    examples = tuple(example(port) for port in inputs)
+    each = tuple(dims(port) for port in inputs)
+    dynamic: tuple[Any, ...] = (each,) if isinstance(module, Render) else each
+    with warnings.catch_warnings():
+        # One symbol a stride is what is wanted; the exporter's advice on names does not apply to renamed dimensions.
+        warnings.simplefilter("ignore")
+        logging.getLogger("torch.onnx").setLevel(logging.ERROR)
+        program = torch.onnx.export(
+            module,
+            examples,
+            dynamo=True,
+            opset_version=OPSET,
+            external_data=False,
+            verbose=False,
+            dynamic_shapes=dynamic,
+            input_names=[port.name for port in inputs],
+            output_names=[port.name for port in outputs],
+        )
+    if program is None:  # pragma: no cover - only when writing straight to a file
+        raise AssertionError("the exporter returned no program")
+    model = program.model_proto
+    model.ir_version = min(model.ir_version, IR_VERSION)
+    for values, ports in ((model.graph.input, inputs), (model.graph.output, outputs)):
+        for value, port in zip(values, ports, strict=True):
+            for dim, size in zip(value.type.tensor_type.shape.dim, port.shape, strict=True):
+                if isinstance(size, str):
+                    dim.dim_param = size
+                else:
+                    dim.dim_value = size
+    del model.graph.value_info[:]  # they bear the tracer's names; a session infers them anew
+    for node in model.graph.node:
+        node.ClearField("metadata_props")
+        node.doc_string = ""
+    return model
+
+
+def _store_halves(model: onnx.ModelProto, blob: bytearray) -> None:
+    """Move every large fp32 weight into `blob` as fp16, with a Cast in the graph that folds when it is loaded."""
+    casts = []
+    for weight in model.graph.initializer:
+        array = numpy_helper.to_array(weight)
+        if array.dtype != np.float32 or array.size < SMALLEST_EXTERNAL:
+            continue
+        half = array.astype(np.float16)
+        if not np.array_equal(half.astype(np.float32), array):
+            continue  # a built-in filter, exact in fp32 only
+        name, data = weight.name, half.tobytes()
+        weight.Clear()
+        weight.name, weight.data_type = name + ".half", TensorProto.FLOAT16
+        weight.dims.extend(array.shape)
+        weight.data_location = TensorProto.EXTERNAL
+        for key, value in (("location", WEIGHTS), ("offset", str(len(blob))), ("length", str(len(data)))):
+            weight.external_data.add(key=key, value=value)
+        blob += data + bytes(-len(data) % ALIGNMENT)
+        casts.append(helper.make_node("Cast", [name + ".half"], [name], to=TensorProto.FLOAT))
+    nodes = [*casts, *model.graph.node]
+    del model.graph.node[:]
+    model.graph.node.extend(nodes)

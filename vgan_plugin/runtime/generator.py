@@ -1,0 +1,200 @@
+"""Our generator: the recurrent network of a bundle behind the `FrameGenerator` protocol.
+
+Frames come and go as integer planes; the network sees padded RGB. The state is a value that the caller holds: nothing
+that was asked before changes what is made now.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from fractions import Fraction
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vgan_plugin.bundle import locate, store
+from vgan_plugin.bundle.store import Bundle
+from vgan_plugin.errors import BundleError
+from vgan_plugin.pixels.colour import alpha, from_rgb, to_rgb
+from vgan_plugin.pixels.planes import composite, pad
+from vgan_plugin.runtime.session import GraphSessions, Value
+from vgan_plugin.types import RGB, Frame, GeneratorInfo, Made, Mask, OpenRequest, Reference, RenderRequest
+
+NAME = "recurrent"
+
+
+@dataclass(frozen=True, eq=False)
+class Features:
+    """What the graph `encode` gave for one frame, where it gave it (host or device), and the padded (H, W)."""
+
+    tensors: Mapping[str, Value]
+    size: tuple[int, int]
+
+
+def open_recurrent(request: OpenRequest) -> RecurrentGenerator:
+    """Open the bundle a request names, on the device it names.
+
+    Raises:
+        BundleError: there is no such bundle, or it cannot be used.
+        DeviceMissing: the device was asked for by name and is not there.
+    """
+    bundle = store.load(locate.find(request.model))
+    if request.precision not in (None, bundle.manifest.precision):
+        raise BundleError(
+            f"Bundle {bundle.manifest.name!r} does not run in {request.precision}",
+            f"its graphs compute in {bundle.manifest.precision}",
+            "leave the precision out",
+        )
+    return RecurrentGenerator(bundle, GraphSessions(bundle, request.device, request.threads))
+
+
+class RecurrentGenerator:
+    """A bundle's `encode`, `remember` and `render`, over frames.
+
+    Args:
+        bundle: the verified bundle.
+        sessions: its graphs on a device.
+    """
+
+    def __init__(self, bundle: Bundle, sessions: GraphSessions) -> None:
+        manifest = bundle.manifest
+        self.info = GeneratorInfo(NAME, manifest.title, manifest.tasks, manifest.licence)
+        self.block, self.lead = manifest.block, manifest.lead
+        self._stride = manifest.stride
+        self._shapes = {t.name: t for t in manifest.graphs["render"].inputs}
+        self._sessions = sessions
+
+    @property
+    def provenance(self) -> Mapping[str, Any]:
+        """What really runs: model, provider, device, node counts."""
+        return self._sessions.provenance
+
+    def encode(self, frame: Frame, valid: Mask | None = None) -> Features:
+        """Features of one source frame; `valid` (H, W): True = trust this pixel."""
+        padded = pad(frame, self._stride)
+        size = (padded.height, padded.width)
+        trust = _ones(size) if valid is None else _plane(valid, size)
+        return Features(self._sessions.run("encode", {"frame": to_rgb(padded)[None], "valid": trust}, size), size)
+
+    def remember(self, features: Features, previous: Features | None, dt: Fraction, state: Any) -> Any:
+        """One step of a chain: (hidden, memory) after this frame."""
+        now, before = features.tensors, (previous or features).tensors
+        if state is None:
+            state = (self._zeros("hidden", features.size),) * 2
+        outputs = self._sessions.run(
+            "remember",
+            {
+                "d16": now["d16"],
+                "y16": now["y16"],
+                "f16": now["f16"],
+                "previous_d16": before["d16"],
+                "previous_y16": before["y16"],
+                "dt": np.array([0 if previous is None else dt], np.float32),
+                "hidden": state[0],
+                "memory": state[1],
+            },
+            features.size,
+        )
+        return outputs["next_hidden"], outputs["next_memory"]
+
+    def render(self, request: RenderRequest) -> Made:
+        """Make one frame; deterministic for one seed, on one kind of device.
+
+        Raises:
+            ValueError: there is no reference.
+        """
+        a, b = request.a, request.b
+        before, after = (float(offset) for offset in request.offsets)
+        if a is None or b is None:
+            only = a or b
+            if only is None:
+                raise ValueError("a frame is made from at least one reference")
+            # One reference is held still: both sides see it, and the absent one is trusted nowhere.
+            before, after = -1.0, 1.0
+            sides = (
+                (only.features.tensors, self._absent(only))
+                if b is None
+                else (self._absent(only), only.features.tensors)
+            )
+            size = only.features.size
+        else:
+            sides, size = (a.features.tensors, b.features.tensors), a.features.size
+        inputs: dict[str, Value] = {}
+        for prefix, tensors in zip(("a_", "b_"), sides, strict=True):
+            inputs |= {prefix + name: value for name, value in tensors.items()}
+        masked = request.known is not None and request.mask is not None
+        inputs |= {
+            "hidden": request.state[0] if request.state is not None else self._zeros("hidden", size),
+            "before": np.array([before], np.float32),
+            "after": np.array([after], np.float32),
+            "known": to_rgb(pad(request.known, self._stride))[None] if masked and request.known else _nothing(size),
+            "mask": _plane(request.mask, size) if masked and request.mask is not None else _ones(size),
+            "noise": self._zeros("noise", size)
+            if request.seed is None
+            else self._noise(request.seed, request.pts, size),
+        }
+        outputs = self._sessions.run("render", inputs, size)
+        height, width = request.like.height, request.like.width
+        rgb: RGB = self._sessions.to_numpy(outputs["rgb"])[0, :, :height, :width]
+        sure = self._sessions.to_numpy(outputs["confidence"])[0, 0, :height, :width]
+        frame = from_rgb(rgb, request.like, request.pts, request.time_base, _alpha(request))
+        if request.mask is None or request.known is None:
+            return Made(frame, float(sure.mean()))
+        made = composite(frame, request.known, request.mask)
+        return Made(made, float(sure[request.mask].mean()) if request.mask.any() else 1.0)
+
+    def close(self) -> None:
+        """Free the sessions."""
+        self._sessions.close()
+
+    def _absent(self, other: Reference) -> dict[str, Value]:
+        """Features of a reference that is not there: the other's motion evidence, trusted nowhere."""
+        tensors = dict(other.features.tensors)
+        tensors["image"] = np.zeros_like(self._sessions.to_numpy(tensors["image"]))
+        return tensors
+
+    def _zeros(self, name: str, size: tuple[int, int]) -> NDArray[np.float32]:
+        return _zeros(self._shapes[name].resolve({"H": size[0], "W": size[1]}))
+
+    def _noise(self, seed: int, pts: int, size: tuple[int, int]) -> NDArray[np.float32]:
+        """Standard normal, a function of the seed and the frame's time alone."""
+        shape = self._shapes["noise"].resolve({"H": size[0], "W": size[1]})
+        return np.random.default_rng([seed, abs(pts), pts < 0]).standard_normal(shape, dtype=np.float32)
+
+
+def _alpha(request: RenderRequest) -> NDArray[np.float32] | None:
+    """The network knows no alpha: it is taken over from the nearer reference."""
+    if not request.like.format.alpha:
+        return None
+    sides = [(abs(o), r) for o, r in zip(request.offsets, (request.a, request.b), strict=True) if r is not None]
+    return alpha(min(sides, key=lambda side: side[0])[1].frame)
+
+
+def _plane(mask: Mask, size: tuple[int, int]) -> NDArray[np.float32]:
+    """(H, W) booleans as (1, 1, H', W') floats, the edge replicated to the padded size."""
+    rows, columns = (p - s for p, s in zip(size, mask.shape, strict=True))
+    return np.pad(mask, ((0, rows), (0, columns)), mode="edge").astype(np.float32)[None, None]
+
+
+@lru_cache(maxsize=16)
+def _zeros(shape: tuple[int, ...]) -> NDArray[np.float32]:
+    return _frozen(np.zeros(shape, np.float32))
+
+
+@lru_cache(maxsize=4)
+def _ones(size: tuple[int, int]) -> NDArray[np.float32]:
+    return _frozen(np.ones((1, 1, *size), np.float32))
+
+
+def _nothing(size: tuple[int, int]) -> NDArray[np.float32]:
+    """Known pixels of a frame of which nothing is known."""
+    return _zeros((1, 3, *size))
+
+
+def _frozen(array: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Shared between calls, so nobody may write to it."""
+    array.flags.writeable = False
+    return array
