@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import importlib
-import os
 import signal
 import sys
 import threading
 import traceback
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from types import FrameType
+from typing import Any
 
 import click
 
@@ -68,14 +69,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         arguments: without the program's name; None = those of the process.
     """
     arguments = list(sys.argv[1:] if arguments is None else arguments)
-    _stop_on_signals()
-    try:
-        status = _run(arguments)
-        sys.stdout.flush()
-    except BrokenPipeError:  # whoever read our results has left; the work is done
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        status = 0
-    return status
+    with _stopped_by_signals():
+        return _run(arguments)
 
 
 def _run(arguments: list[str]) -> int:
@@ -86,6 +81,8 @@ def _run(arguments: list[str]) -> int:
         return _fail(arguments, VganError("Interrupted", "asked to stop", "run it again"), INTERRUPTED)
     except click.exceptions.Exit as leave:
         return leave.exit_code
+    except SystemExit as leave:  # click's: nobody reads the help any more, or a shell asked for completion
+        return leave.code if isinstance(leave.code, int) else 0
     except click.ClickException as error:
         context = getattr(error, "ctx", None)
         command = context.command_path if context is not None else "vgan"
@@ -93,8 +90,6 @@ def _run(arguments: list[str]) -> int:
         return _fail(arguments, UsageError("Usage", message, f"see {command} --help"))
     except VganError as error:
         return _fail(arguments, error)
-    except BrokenPipeError:
-        raise
     except Exception as error:  # noqa: BLE001 the last door: a bug becomes a line, and a traceback on request
         if {"-v", "--verbose"} & set(arguments):
             traceback.print_exc()
@@ -111,13 +106,19 @@ def _fail(arguments: list[str], error: VganError, status: int | None = None) -> 
     return status
 
 
-def _stop_on_signals() -> None:
+@contextmanager
+def _stopped_by_signals() -> Iterator[None]:
     """Being told to end is an interrupt: the unfinished output is removed on the way out."""
 
     def stop(_number: int, _frame: FrameType | None) -> None:
         raise KeyboardInterrupt
 
+    before: dict[signal.Signals, Any] = {}
     if threading.current_thread() is threading.main_thread():
-        for name in ("SIGTERM", "SIGHUP"):
-            if hasattr(signal, name):
-                signal.signal(getattr(signal, name), stop)
+        numbers = [getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name)]
+        before = {number: signal.signal(number, stop) for number in numbers}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

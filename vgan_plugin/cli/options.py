@@ -55,13 +55,13 @@ def parse_rate(text: str) -> tuple[Fraction, bool]:
         click.BadParameter: it is not a positive rate such as 60, 60000/1001 or 59.94.
     """
     match = _RATIONAL.fullmatch(text.strip())
-    if not match or (match[2] and not int(match[2])):
+    whole = match and not match[3]
+    parts = (int(match[1]), int(match[2] or 1)) if match and whole else (0, 0)
+    rate = Fraction(match[3]) if match and match[3] else Fraction(parts[0], parts[1] or 1)
+    if rate <= 0 or (whole and not parts[1]):
         raise click.BadParameter(f"{text!r} is not a rate such as 60, 60000/1001 or 59.94", param_hint="--rate")
-    if not match[3]:
-        return Fraction(int(match[1]), int(match[2] or 1)), False
-    decimal = Fraction(match[3])
-    near = [exact for exact in _NTSC if abs(decimal - exact) < _NEAR and decimal.denominator > 2]
-    return (near[0], True) if near else (decimal, False)
+    near = [exact for exact in _NTSC if abs(rate - exact) < _NEAR and not whole and rate.denominator > 2]
+    return (near[0], True) if near else (rate, False)
 
 
 def chain(*decorators: Callable[[Command], Command]) -> Callable[[Command], Command]:

@@ -23,7 +23,17 @@ def error_line(error: VganError) -> str:
 
 def print_json(value: Mapping[str, Any]) -> None:
     """One object on standard output."""
-    print(json.dumps(value, indent=1, ensure_ascii=not _unicode()))  # noqa: T201 results
+    _emit(json.dumps(value, indent=1, ensure_ascii=not _unicode()))
+
+
+def _emit(line: str) -> None:
+    """A line of the result. Whoever reads may have left: the work is done all the same."""
+    try:
+        print(line, flush=True)  # noqa: T201 results
+    except BrokenPipeError:
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, sys.stdout.fileno())
+        os.close(nowhere)
 
 
 def _unicode() -> bool:
@@ -66,7 +76,7 @@ class Output:
     def result(self, line: str) -> None:
         """A line of the result."""
         if not (self.json or self.quiet):
-            print(line)  # noqa: T201 results
+            _emit(line)
 
     def table(self, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
         """A table of the result: coloured on a terminal, plain columns elsewhere."""
