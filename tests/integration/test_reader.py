@@ -18,6 +18,7 @@ from vgan_plugin.errors import (
     InputUnsupported,
     VganError,
 )
+from vgan_plugin.media import reader as reader_module
 from vgan_plugin.media.frames import from_av, to_av
 from vgan_plugin.media.layouts import LAYOUTS, planar_name
 from vgan_plugin.media.reader import VideoReader
@@ -262,6 +263,16 @@ def test_damaged_frames_are_flagged_and_every_run_gives_the_same(tmp_path):
     assert any(corrupt for _, corrupt, *_ in runs[0])
     pts = [pts for pts, *_ in runs[0]]
     assert pts == sorted(set(pts))
+
+
+def test_once_something_is_damaged_one_thread_decodes_everything(tmp_path, monkeypatch):
+    path, threads, decode = damaged_ts(tmp_path), [], reader_module._decoded
+    monkeypatch.setattr(reader_module, "_decoded", lambda *a: (threads.append(a[2]), decode(*a))[1])
+    with VideoReader(path) as reader:
+        first = [f.pts for f in reader.frames()]
+        assert threads == ["NONE", "FRAME", "NONE"]  # the probe, then the pass and its second start
+        assert [f.pts for f in reader.frames()] == first
+        assert threads[3:] == ["NONE"]
 
 
 def test_a_truncated_matroska_is_read_up_to_the_cut(tmp_path):

@@ -158,6 +158,22 @@ def test_an_mp4_with_a_gap_near_its_end_declares_its_true_duration(tmp_path, cod
         assert stream.duration * stream.time_base == Fraction(400, 1000)
 
 
+@pytest.mark.parametrize("suffix", [".mkv", ".mp4"])
+@pytest.mark.parametrize("codec", ["libx264", "ffv1"])
+def test_the_last_frame_is_shown_as_long_as_told(tmp_path, suffix, codec):
+    frames = clips.moving_frames(5, time_base=Fraction(1, 1000), ticks=40)
+    source = clips.write_clip(tmp_path / "a.mkv", frames)
+    with VideoReader(source) as reader:
+        facts = reader.facts
+    with VideoWriter(tmp_path / f"b{suffix}", facts, time_base=Fraction(1, 1000), codec=codec) as writer:
+        for frame in frames:
+            writer.write(frame)
+        writer.last_duration = Fraction(3, 10)
+    with VideoReader(tmp_path / f"b{suffix}") as reader:
+        assert len(list(reader.frames())) == 5
+        assert reader.last_duration == Fraction(3, 10)
+
+
 def test_doubling_the_rate_needs_a_finer_time_base_and_keeps_it(tmp_path):
     frames = clips.moving_frames(5, time_base=Fraction(1, 25))
     source = clips.write_clip(tmp_path / "a.mp4", frames, "libx264")
@@ -537,7 +553,7 @@ def test_a_process_that_is_stopped_leaves_nothing_under_the_final_name(tmp_path,
 
 def test_a_long_silence_of_a_stream_does_not_fill_the_memory(tmp_path):
     """One subtitle in a long clip: packets go out as they come, not when the next subtitle does."""
-    frames = clips.moving_frames(60, time_base=Fraction(1, 1000), ticks=1000)
+    frames = clips.moving_frames(60, 160, 96, time_base=Fraction(1, 1000), ticks=150)
     source = clips.write_clip(tmp_path / "a.mkv", frames, subtitles=True, audio=True)
     sizes = []
     with VideoReader(source) as reader:
