@@ -11,7 +11,7 @@ import importlib.util
 import json
 import logging
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import cast
@@ -203,12 +203,11 @@ def _read_clip(path: Path, name: str, crop: int, max_side: int) -> Clip:
         raise _Unusable(f"only {len(frames)} frames can be decoded{damaged}")
     if min(frames[0].shape[1:]) < crop:
         raise _Unusable(f"{frames[0].shape[2]}x{frames[0].shape[1]} is smaller than the crop of {crop}")
-    stacked = torch.stack(frames)
-    thumbs = np.stack([_thumb(f) for f in frames])
-    shots = tuple((s, e) for s, e in _shots(thumbs) if e - s >= SHORTEST)
+    lumas = [_luma(f) for f in frames]
+    shots = tuple((first, last) for first, last in _shots(lumas) if last - first >= SHORTEST)
     if not shots:
         raise _Unusable(f"no shot in it has {SHORTEST} frames")
-    return Clip(name, stacked, thumbs, shots)
+    return Clip(name, torch.stack(frames), np.stack([_thumb(luma) for luma in lumas]), shots)
 
 
 def _read_still(path: Path, crop: int, max_side: int) -> Tensor:
@@ -239,21 +238,25 @@ def _fit(picture: Tensor, max_side: int) -> Tensor:
     return small.round().to(torch.uint8)
 
 
-def _thumb(frame: Tensor) -> NDArray[np.uint8]:
-    luma = (frame.float() * torch.tensor([0.299, 0.587, 0.114]).view(3, 1, 1)).sum(0, keepdim=True)
+def _thumb(luma: Tensor) -> NDArray[np.uint8]:
     return cast("NDArray[np.uint8]", F.avg_pool2d(luma[None], THUMB)[0, 0].round().to(torch.uint8).numpy())
 
 
-def _shots(thumbs: NDArray[np.uint8]) -> Iterator[tuple[int, int]]:
+def _luma(frame: Tensor) -> Tensor:
+    """(1, H, W) float, 0..255."""
+    return (frame.float() * torch.tensor([0.299, 0.587, 0.114]).view(3, 1, 1)).sum(0, keepdim=True)
+
+
+def _shots(lumas: Iterable[Tensor]) -> Iterator[tuple[int, int]]:
     """Ranges between cuts: a cut is a jump of the 32-bin luma histogram (chi-square distance over `CUT`)."""
-    histograms = [np.histogram(t, 32, (0, 256))[0] / t.size for t in thumbs]
-    first = 0
-    for i in range(1, len(thumbs)):
-        p, q = histograms[i - 1], histograms[i]
-        if ((p - q) ** 2 / (p + q + 1e-6)).sum() > CUT:
+    first, before, i = 0, None, 0
+    for i, luma in enumerate(lumas):  # the count is needed after the loop
+        now = torch.histc(luma, 32, 0, 256) / luma.numel()
+        if before is not None and ((now - before).square() / (now + before + 1e-6)).sum() > CUT:
             yield first, i
             first = i
-    yield first, len(thumbs)
+        before = now
+    yield first, i + 1
 
 
 def _decoder() -> Callable[[Path], Iterator[Picture]]:

@@ -34,31 +34,36 @@ def laplacian(y: Tensor, x: Tensor, weight: Tensor, levels: int = 5) -> Tensor:
     Pyramids are linear, so that of Y - X is taken. Levels stop where a side would fall under 2 pixels.
     """
     d, total = y - x, y.new_zeros(())
-    for i in range(levels):
-        if i == levels - 1 or min(d.shape[-2:]) < 4:
-            return total + 2**i * mean(d.abs(), weight)
+    for i in range(levels - 1):
+        if min(d.shape[-2:]) < 4:
+            levels = i + 1
+            break
         low = F.avg_pool2d(d, 2)
         high = d - F.interpolate(low, d.shape[-2:], mode="bilinear", align_corners=False)
-        total = total + 2**i * mean(high.abs(), weight)
+        total = total + float(2**i) * mean(high.abs(), weight)
         d, weight = low, F.avg_pool2d(weight, 2)
-    return total
+    return total + float(2 ** (levels - 1)) * mean(d.abs(), weight)
 
 
 def census(y: Tensor, x: Tensor, weight: Tensor, reach: int = 3) -> Tensor:
-    """Mean d / (0.1 + d), d the squared distance of the 7x7 soft ternary codes of 255 luma (Meister et al., 2018).
+    """Mean d / (0.1 + d), d the mean squared distance of 7x7 soft ternary codes of 255 luma (Meister et al., 2018).
 
-    A code's element is delta / sqrt(0.81 + delta^2) for the difference delta of a neighbour to the pixel itself.
+    A code's element is delta / sqrt(0.81 + delta^2) for the difference delta of a neighbour to the pixel itself. Of two
+    opposite neighbours one is enough: the other's element belongs to another pixel, with the sign turned.
     """
-
-    def code(picture: Tensor) -> Tensor:
-        grey = 255 * (picture * picture.new_tensor(LUMA).view(1, 3, 1, 1)).sum(1, keepdim=True)
-        side = 2 * reach + 1
-        near = F.unfold(grey, side).view(len(grey), side * side, grey.shape[2] - 2 * reach, grey.shape[3] - 2 * reach)
-        delta = near - grey[:, :, reach:-reach, reach:-reach]
-        return delta / (0.81 + delta.square()).sqrt()
-
-    d = (code(y) - code(x)).square().mean(1, keepdim=True)
-    return mean(d / (0.1 + d), weight[:, :, reach:-reach, reach:-reach])
+    luma = 255 * y.new_tensor(LUMA).view(1, 3, 1, 1)
+    both = (torch.cat((y, x)) * luma).sum(1, keepdim=True)
+    h, w = (side - 2 * reach for side in both.shape[-2:])
+    middle = both[:, :, reach : reach + h, reach : reach + w]
+    d = torch.zeros_like(middle[: len(y)])
+    side = 2 * reach + 1
+    for i in range(side * side // 2):
+        top, left = divmod(i, side)
+        delta = both[:, :, top : top + h, left : left + w] - middle
+        made, true = (delta * (0.81 + delta.square()).rsqrt()).chunk(2)
+        d = d + (made - true).square()
+    d = d / (side * side // 2)
+    return mean(d / (0.1 + d), weight[:, :, reach : reach + h, reach : reach + w])
 
 
 def flow(made: Tensor, true: Tensor, seen: Tensor) -> Tensor:

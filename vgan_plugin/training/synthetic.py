@@ -148,27 +148,28 @@ def _grid(scene: Scene) -> Tensor:
     return places.expand(*scene.growth.shape, *places.shape)
 
 
-def _pose(scene: Scene, u: Tensor) -> tuple[Tensor, Tensor]:
-    """A(u) as (n, L, 1, 1, 2, 2) and p(u) as (n, L, 1, 1, 2)."""
+def _pose(scene: Scene, u: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """A(u) = [[cos, sin], [-sin, cos]] on (y, x) as scaled cos and sin, (n, L, 1, 1), and p(u), (n, L, 1, 1, 2)."""
     u = u.view(-1, 1)
     turned, scale = scene.turn * u, (1 + scene.growth * u).clamp(min=0.3)
     cos, sin = turned.cos() * scale, turned.sin() * scale
-    matrix = torch.stack((cos, sin, -sin, cos), -1).view(*cos.shape, 1, 1, 2, 2)
     u = u.unsqueeze(-1)
     offset = scene.path[:, :, 0] + scene.path[:, :, 1] * u + scene.path[:, :, 2] * (u * u / 2)
-    return matrix, offset[:, :, None, None]
+    return cos[..., None, None], sin[..., None, None], offset[:, :, None, None]
 
 
 def _to_picture(scene: Scene, sheet: Tensor, u: Tensor) -> Tensor:
-    matrix, offset = _pose(scene, u)
-    return (matrix @ sheet[..., None])[..., 0] + offset
+    cos, sin, offset = _pose(scene, u)
+    y, x = sheet.unbind(-1)
+    return torch.stack((cos * y + sin * x, cos * x - sin * y), -1) + offset
 
 
 def _to_sheet(scene: Scene, places: Tensor, u: Tensor) -> Tensor:
-    matrix, offset = _pose(scene, u)
-    # The inverse of a rotation times a scale is its transpose over the scale squared.
-    inverse = matrix.mT / matrix[..., :1, :].square().sum(-1, keepdim=True)
-    return (inverse @ (places - offset)[..., None])[..., 0]
+    cos, sin, offset = _pose(scene, u)
+    y, x = (places - offset).unbind(-1)
+    squared = cos.square() + sin.square()  # the inverse of a rotation times a scale is its transpose over scale^2
+    cos, sin = cos / squared, sin / squared
+    return torch.stack((cos * y - sin * x, cos * x + sin * y), -1)
 
 
 def _read(values: Tensor, sheet: Tensor, scene: Scene) -> Tensor:
