@@ -97,9 +97,12 @@ class Hdr:
 
 
 def side_data(frame: av.VideoFrame) -> dict[str, bytes]:
-    """Side data by name. Asked by number: iterating gives items on PyAV 18 and types on 19."""
+    """Side data by name. Iterating gives the items on PyAV 18 and their types on 19."""
     held: Any = frame.side_data
-    return {held[i].type.name: bytes(held[i]) for i in range(len(held))}
+    items = list(held)
+    if items and not hasattr(items[0], "type"):
+        items = list(held.values())
+    return {item.type.name: bytes(item) for item in items}
 
 
 def hdr_of(data: dict[str, bytes]) -> Hdr | None:
