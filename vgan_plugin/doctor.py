@@ -35,13 +35,14 @@ def own_checks() -> list[Check]:
 
 
 def _guarded(look: Callable[[], Iterable[Check]]) -> list[Check]:
+    name = look.__name__.strip("_").replace("_", " ")
     try:
         return list(look())
     except VganError as error:
-        return [Check(look.__name__.strip("_"), "bad", f"{error.what}: {error.why}", error.do)]
+        return [Check(name, "bad", f"{error.what}: {error.why}", error.do)]
     except Exception as error:  # noqa: BLE001 a broken installation is what the doctor is for
         why = f"{type(error).__name__}: {' '.join(str(error).split())}"
-        return [Check(look.__name__.strip("_"), "bad", why, "install vgan anew in a fresh environment")]
+        return [Check(name, "bad", why, "install vgan anew in a fresh environment")]
 
 
 def _versions() -> Iterator[Check]:

@@ -113,7 +113,7 @@ def test_an_interrupt_is_status_130_and_no_traceback(
     def stop(*_: object, **__: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(cli.vgan, "main", stop)
+    monkeypatch.setattr(cli.vgan, "invoke", stop)
     assert main(["models"]) == 130
     assert "Traceback" not in capsys.readouterr().err
 
@@ -124,7 +124,7 @@ def test_a_bug_is_one_line_too_and_has_a_traceback_when_asked_for(
     def crash(*_: object, **__: object) -> None:
         raise ZeroDivisionError("oh\nno")
 
-    monkeypatch.setattr(cli.vgan, "main", crash)
+    monkeypatch.setattr(cli.vgan, "invoke", crash)
     assert main(["models"]) == cli.BUG
     assert capsys.readouterr().err.count("\n") == 1
     assert main(["models", "-v"]) == cli.BUG
@@ -138,9 +138,10 @@ def test_signal_handlers_are_as_before_when_the_command_is_over(capsys: pytest.C
     assert capsys.readouterr().out.startswith("vgan ")
 
 
-def test_a_reader_that_leaves_early_is_no_error() -> None:
+@pytest.mark.parametrize("arguments", [["models", "--json"], ["models"], ["--help"]])
+def test_a_reader_that_leaves_early_is_no_error(arguments: list[str]) -> None:
     run = subprocess.Popen(
-        [sys.executable, "-m", "vgan_plugin.cli", "models", "--json"],
+        [sys.executable, "-m", "vgan_plugin.cli", *arguments],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
     )

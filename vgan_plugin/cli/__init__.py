@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import os
 import signal
 import sys
 import threading
@@ -15,11 +16,13 @@ from typing import Any
 import click
 
 import vgan_plugin
-from vgan_plugin.cli.output import error_line, print_json
+from vgan_plugin.cli.output import error_line, leave_stdout, print_json
 from vgan_plugin.errors import UsageError, VganError
 
 COMMANDS = ("fill", "interpolate", "scan", "models", "doctor", "train", "export")
 INTERRUPTED = 130
+_COMPLETION = "_VGAN_COMPLETE"
+"""Set by a shell that wants to know what could come next."""
 BUG = 70
 """A bug of ours; the same number as in sysexits.h."""
 _EPILOG = """\b
@@ -75,14 +78,21 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _run(arguments: list[str]) -> int:
     try:
-        result = vgan.main(arguments, prog_name="vgan", standalone_mode=False)
+        if _COMPLETION in os.environ:
+            vgan.main(prog_name="vgan", complete_var=_COMPLETION)
+        with vgan.make_context("vgan", list(arguments)) as running:
+            result = vgan.invoke(running)
         return result if isinstance(result, int) else 0
     except (KeyboardInterrupt, click.Abort):
-        return _fail(arguments, VganError("Interrupted", "asked to stop", "run it again"), INTERRUPTED)
+        error = VganError("Interrupted", "it was asked to stop, and left no unfinished output", "run it again")
+        return _fail(arguments, error, INTERRUPTED)
     except click.exceptions.Exit as leave:
         return leave.exit_code
-    except SystemExit as leave:  # click's: nobody reads the help any more, or a shell asked for completion
+    except SystemExit as leave:  # click's, after completion
         return leave.code if isinstance(leave.code, int) else 0
+    except BrokenPipeError:  # nobody reads the help any more
+        leave_stdout()
+        return 0
     except click.ClickException as error:
         context = getattr(error, "ctx", None)
         command = context.command_path if context is not None else "vgan"

@@ -58,8 +58,6 @@ def finish(report: Report, out: Output) -> int:
     if out.json:
         print_json({**report.to_json(), "status": report.status})
         return report.status
-    for note in report.notes:
-        out.detail(note)
     show_events(report.events, out)
     show_unrepaired(report.unrepaired, out)
     for record in report.fallbacks[:_MOST]:

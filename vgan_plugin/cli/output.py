@@ -31,9 +31,14 @@ def _emit(line: str) -> None:
     try:
         print(line, flush=True)  # noqa: T201 results
     except BrokenPipeError:
-        nowhere = os.open(os.devnull, os.O_WRONLY)
-        os.dup2(nowhere, sys.stdout.fileno())
-        os.close(nowhere)
+        leave_stdout()
+
+
+def leave_stdout() -> None:
+    """Nobody reads standard output any more: what is still to come goes nowhere, without an error at exit."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, sys.stdout.fileno())
+    os.close(nowhere)
 
 
 def _unicode() -> bool:

@@ -30,6 +30,8 @@ from vgan_plugin.timeline import Timeline
 from vgan_plugin.types import FrameGenerator, OpenRequest
 
 T = TypeVar("T")
+_SHORT = Fraction(1, 4)
+"""Seconds by which sound may outlast the picture without a word."""
 Tick = Callable[[str, int, int], None]
 """Takes a stage (``scan``, ``make``), how many frames are done, and how many there are (0 = unknown)."""
 
@@ -136,11 +138,14 @@ def repair(
             found = _scan(reader, policy or GapPolicy(), document, tick, say)
             report = Report.of(source, output, found.plan)
             report.seconds |= found.seconds
+            for line in _cut_off(found.facts, found.timeline):
+                _note(report, line, say)
             if found.plan.targets or found.plan.dropped:
                 _make(reader, found.timeline, found.plan, opener, report, encoding, min_confidence, tick, say)
             elif not _copied(source, output, report, encoding, say):
                 _make(reader, found.timeline, found.plan, None, report, encoding, min_confidence, tick, say)
-        report.notes[:0] = reader.notes
+        for line in reader.notes:
+            _note(report, line, say)
     return report
 
 
@@ -183,7 +188,8 @@ def interpolate(
             report = Report.of(source, output, plan)
             report.seconds |= seconds
             _make(reader, timeline, plan, opener, report, encoding, min_confidence, tick, say, rate=rate, factor=factor)
-        report.notes[:0] = reader.notes
+        for line in reader.notes:
+            _note(report, line, say)
     return report
 
 
@@ -225,7 +231,7 @@ def _scan(reader: VideoReader, policy: GapPolicy, document: object, tick: Tick, 
             plan = get_plugin_manager().plan_gaps(PlanRequest(timeline, tuple(events), policy))
         else:
             plan = plan_from_json(document, timeline)
-    return Scan(reader.facts, timeline, plan, seconds, reader.notes)
+    return Scan(reader.facts, timeline, plan, seconds, [*reader.notes, *_cut_off(reader.facts, timeline)])
 
 
 def _look(reader: VideoReader, seconds: dict[str, float], tick: Tick, say: Say) -> tuple[Timeline, list[Event]]:
@@ -236,6 +242,16 @@ def _look(reader: VideoReader, seconds: dict[str, float], tick: Tick, say: Say) 
     for problem in manager.problems:
         say(str(problem))
     return timeline, events
+
+
+def _cut_off(facts: VideoFacts, timeline: Timeline) -> Iterator[str]:
+    """What a player would not tell: the frames end long before the file says that it does."""
+    if facts.duration is None or not len(timeline):
+        return
+    end = timeline.time(-1) + timeline.period_seconds
+    if facts.duration - end > max(_SHORT, 3 * timeline.period_seconds):
+        said, found = float(facts.duration), float(end)
+        yield f"the file says that it lasts {said:.2f} s, but its last frame ends at {found:.2f} s"
 
 
 def _make(
@@ -265,8 +281,8 @@ def _make(
     )
     writer.last_duration = period if rate is None else 1 / rate
     with writer:
-        for line in writer.not_copied:
-            say(f"not copied: {line}")
+        for line in writer.not_copied:  # said before the work begins
+            _note(report, f"not copied: {line}", say)
         with _timed(report.seconds, "open"):
             generator = opener.open() if opener is not None else Simple(REPEAT)  # without targets it is asked nothing
         with _timed(report.seconds, "make"):
@@ -279,7 +295,8 @@ def _make(
                 report.ran(generator)
             writer.close()
     report.frames_out = writer.frames
-    report.notes += [*writer.notes, *(f"not copied: {line}" for line in writer.not_copied)]
+    for line in writer.notes:
+        _note(report, line, say)
 
 
 def _copied(source: Path, output: Path, report: Report, encoding: Encoding, say: Say) -> bool:
@@ -292,13 +309,17 @@ def _copied(source: Path, output: Path, report: Report, encoding: Encoding, say:
     except OutputError as error:
         if type(error) is not OutputError:  # the output exists, or is the input: encoding would not help
             raise
-        report.notes.append(f"encoded, because the streams cannot be copied: {error.why}")
+        _note(report, f"encoded, because the streams cannot be copied: {error.why}", say)
         return False
     report.copied, report.frames_out = True, report.frames_in
     for line in left:
-        say(f"not copied: {line}")
-        report.notes.append(f"not copied: {line}")
+        _note(report, f"not copied: {line}", say)
     return True
+
+
+def _note(report: Report, line: str, say: Say) -> None:
+    report.notes.append(line)
+    say(line)
 
 
 def _check_output(output: Path, source: Path, encoding: Encoding) -> None:
