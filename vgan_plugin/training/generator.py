@@ -292,7 +292,7 @@ class Generator(nn.Module):
         with torch.no_grad():
             ca, cb = -torch.ones_like(dt).view(-1, 1, 1, 1), torch.zeros_like(dt).view(-1, 1, 1, 1)
             v = motion.search(previous.d16, features.d16, ca, cb)
-            v = motion.refine(torch.cat((previous.y16, features.y16)), v, ca, cb, self.preset.levels[0].jacobi)
+            v = motion.settle(torch.cat((previous.y16, features.y16)), v, ca, cb, self.preset.levels[0])
             v = v * (dt > 0).to(v).view(-1, 1, 1, 1)
         moved = motion.warp(torch.cat(state, 1), -v)
         small = self._small(v / 4, dt.view(-1, 1, 1, 1).expand_as(v[:, :1]))

@@ -1,0 +1,186 @@
+"""The generator before any training: the built-in motion, exactly; and gradients that reach every part."""
+
+from __future__ import annotations
+
+import pytest
+
+torch = pytest.importorskip("torch", reason="needs the training extra")
+
+from torch import Tensor  # noqa: E402
+from torch.nn import functional as F  # noqa: E402
+
+from vgan_plugin.training import motion  # noqa: E402
+from vgan_plugin.training.generator import NOISE, PRESETS, STRIDE, Features, Generator, Render  # noqa: E402
+from vgan_plugin.training.recurrence import BOUND, ConvLSTM, State  # noqa: E402
+
+HALF = (-0.5, 0.5)
+
+
+def texture(height: int, width: int, seed: int = 0) -> Tensor:
+    """A smooth random picture with detail of several sizes, (1, 3, height, width) in [0, 1]."""
+    random = torch.Generator().manual_seed(seed)
+    sizes = [(height // k, width // k) for k in (4, 12, 32)]
+    noise = [torch.rand(1, 3, *size, generator=random) for size in sizes]
+    layers = [F.interpolate(n, size=(height, width), mode="bicubic", align_corners=False) for n in noise]
+    return (sum(layers) / len(layers)).clamp(0, 1)  # type: ignore[union-attr]
+
+
+def shifted(dy: int, dx: int, height: int = 96, width: int = 128) -> tuple[Tensor, Tensor, Tensor]:
+    """Three frames of a picture that moves by (dy, dx) from each to the next."""
+    big = texture(height + 32, width + 32)
+    a, t, b = (big[..., 16 - i * dy :, 16 - i * dx :][..., :height, :width] for i in range(-1, 2))
+    return a, t, b
+
+
+def render(
+    generator: Generator, a: Tensor, b: Tensor, offsets: tuple[float, float] = HALF, **changes: Tensor
+) -> Render:
+    one = torch.ones_like(a[:, :1])
+    fa, fb = (generator.encode(x, changes.get(v, one)) for x, v in ((a, "valid_a"), (b, "valid_b")))
+    state = changes.get("state") or generator.remember(fb, fa, torch.ones(1), generator.initial_state(fa))
+    noise = torch.zeros(1, NOISE, a.shape[2] // STRIDE, a.shape[3] // STRIDE)
+    known, mask = changes.get("known", torch.zeros_like(a)), changes.get("mask", one)
+    return generator.render(fa, fb, state, torch.tensor([offsets]), known, mask, noise)
+
+
+def psnr(x: Tensor, y: Tensor, border: int = 8) -> float:
+    inside = (..., slice(border, -border), slice(border, -border))
+    return float(-10 * torch.log10((x[inside] - y[inside]).square().mean()))
+
+
+@pytest.fixture
+def generator() -> Generator:
+    torch.manual_seed(0)
+    return Generator(PRESETS["base"]).eval()
+
+
+@pytest.mark.parametrize(("dy", "dx"), [(0, 0), (1, -2), (3, 5), (-6, 4)])
+def test_the_untrained_generator_finds_a_shift(generator: Generator, dy: int, dx: int) -> None:
+    a, truth, b = shifted(dy, dx)
+    with torch.no_grad():
+        made = render(generator, a, b)
+    assert psnr(made.rgb, truth) > 38
+    to_a, to_b = made.flow[0, :2, 16:-16, 16:-16], made.flow[0, 2:, 16:-16, 16:-16]
+    assert torch.allclose(to_b.mean((1, 2)), torch.tensor([float(dx), float(dy)]), atol=0.15)
+    assert torch.allclose(to_a.mean((1, 2)), -torch.tensor([float(dx), float(dy)]), atol=0.15)
+
+
+def test_the_untrained_generator_beats_a_blend_by_far(generator: Generator) -> None:
+    a, truth, b = shifted(3, -5)
+    with torch.no_grad():
+        assert psnr(render(generator, a, b).rgb, truth) > psnr((a + b) / 2, truth) + 10
+
+
+def test_a_prediction_goes_on_along_the_motion(generator: Generator) -> None:
+    a, b, truth = shifted(2, 3)
+    with torch.no_grad():
+        made = render(generator, a, b, (-2.0, -1.0)).rgb
+    assert psnr(made, truth, 16) > psnr(b, truth, 16) + 8
+
+
+def test_a_still_scene_stays_still(generator: Generator) -> None:
+    a = texture(64, 96)
+    with torch.no_grad():
+        made = render(generator, a, a)
+    assert (made.rgb - a).abs().max() < 0.5 / 255 * 4  # the painted share blurs a little
+    assert made.flow.abs().max() < 0.05
+
+
+def test_heads_at_zero_mean_the_built_in_motion_whatever_the_random_layers_are() -> None:
+    a, _, b = shifted(2, 1, 64, 64)
+    pictures = []
+    for seed in (0, 1):
+        torch.manual_seed(seed)
+        with torch.no_grad():
+            pictures.append(render(Generator(PRESETS["tiny"]).eval(), a, b).rgb)
+    assert torch.equal(*pictures)
+
+
+def test_an_untrusted_reference_does_not_show(generator: Generator) -> None:
+    a = texture(64, 96)
+    with torch.no_grad():
+        made = render(generator, a, 1 - a, (-1.0, 1.0), valid_b=torch.zeros(1, 1, 64, 96))
+    assert (made.weights[:, 1] < 0.01).all()
+
+
+def test_without_any_reference_the_known_part_spreads(generator: Generator) -> None:
+    known = torch.full((1, 3, 64, 64), 0.8)
+    mask = torch.ones(1, 1, 64, 64)
+    mask[..., :20] = 0
+    none = torch.zeros(1, 1, 64, 64)
+    with torch.no_grad():
+        made = render(generator, known, known, known=known, mask=mask, valid_a=none, valid_b=none)
+    assert (made.rgb[..., 24:32] - 0.8).abs().max() < 0.12
+
+
+def test_gradients_reach_every_weight(generator: Generator) -> None:
+    generator.train()
+    for layer in generator.modules():  # away from zero, so that what feeds a head is seen as well
+        if isinstance(layer, torch.nn.Conv2d) and not layer.weight.any():
+            torch.nn.init.normal_(layer.weight, std=0.01)
+    a, truth, b = shifted(1, 2, 64, 64)
+    one = torch.ones(1, 1, 64, 64)
+    fa, fb = generator.encode(a, one), generator.encode(b, one)
+    state = generator.remember(fa, fa, torch.zeros(1), generator.initial_state(fa))
+    state = generator.remember(fb, fa, torch.ones(1), state)
+    noise = torch.randn(1, NOISE, 4, 4)
+    mask = one.clone()
+    mask[..., :8] = 0
+    made = generator.render(fa, fb, state, torch.tensor([HALF]), truth, mask, noise)
+    ((made.rgb - truth).square().mean() + made.scale.mean()).backward()
+    unreached = [n for n, p in generator.named_parameters() if p.grad is None or not p.grad.any()]
+    assert not unreached
+
+
+def test_the_state_moves_with_the_picture(generator: Generator) -> None:
+    a, _, b = shifted(4, 8, 128, 192)  # (8, 16) px, half a cell and one cell of the state, from a to b
+    one = torch.ones_like(a[:, :1])
+    seen = []
+    # The cell shows where the state was read: a ramp along each axis as the memory, and a cell that only keeps it.
+    generator.cell.forward = lambda _, state: seen.append(state) or state  # type: ignore[assignment,func-returns-value]
+    with torch.no_grad():
+        fa, fb = generator.encode(a, one), generator.encode(b, one)
+        ramp = motion.grid(fa.f16).repeat(1, generator.preset.state // 2, 1, 1)
+        generator.remember(fb, fa, torch.ones(1), State(ramp, ramp))
+    moved = (ramp - seen[0].hidden)[0, :2, 2:-2, 2:-2].mean((1, 2))
+    assert torch.allclose(moved, torch.tensor([0.5, 1.0]), atol=0.2)
+
+
+def test_the_first_step_of_a_chain_knows_no_motion(generator: Generator) -> None:
+    a, _, b = shifted(3, 3, 64, 64)
+    one = torch.ones_like(a[:, :1])
+    with torch.no_grad():
+        fa, fb = generator.encode(a, one), generator.encode(b, one)
+        start = generator.initial_state(fb)
+        alone = generator.remember(fb, fb, torch.zeros(1), start)
+        beside = generator.remember(fb, fa, torch.zeros(1), start)
+    assert torch.equal(alone.hidden, beside.hidden)
+
+
+def test_the_memory_stays_bounded_over_a_long_chain() -> None:
+    torch.manual_seed(0)
+    cell = ConvLSTM(4, 8)
+    state = State(torch.zeros(1, 8, 4, 4), torch.zeros(1, 8, 4, 4))
+    with torch.no_grad():
+        cell.gates.weight *= 50
+        for _ in range(64):
+            state = cell(torch.randn(1, 4, 4, 4), state)
+    assert state.memory.abs().max() <= BOUND
+    assert torch.isfinite(state.hidden).all()
+
+
+def test_several_samples_in_a_batch_are_as_one_by_one(generator: Generator) -> None:
+    frames = [shifted(1, 2, 64, 64), shifted(-3, 0, 64, 64)]
+    offsets = torch.tensor([HALF, (-0.25, 0.75)])
+    a, b = torch.cat([f[0] for f in frames]), torch.cat([f[2] for f in frames])
+    one = torch.ones_like(a[:, :1])
+    with torch.no_grad():
+        fa, fb = generator.encode(a, one), generator.encode(b, one)
+        noise = torch.zeros(2, NOISE, 4, 4)
+        args = (offsets, torch.zeros_like(a), one, noise)
+        both = generator.render(fa, fb, generator.initial_state(fa), *args).rgb
+        for i in range(2):
+            fai, fbi = (Features(*(t[i : i + 1] for t in f)) for f in (fa, fb))
+            each = (t[i : i + 1] for t in args)
+            one_alone = generator.render(fai, fbi, generator.initial_state(fai), *each).rgb
+            assert (one_alone - both[i : i + 1]).abs().max() < 1e-4
