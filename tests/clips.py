@@ -205,7 +205,7 @@ def write_clip(
             out.mux(video.encode(picture))
         out.mux(video.encode(None))
         if sound is not None:
-            _tone(out, sound, float(frames[-1].time - first.time) + 0.04)
+            tone(out, sound, float(frames[-1].time - first.time) + 0.04)
     return path
 
 
@@ -232,7 +232,8 @@ def _subtitles(out: Any) -> list[Any]:
     return lines
 
 
-def _tone(out: Any, stream: Any, seconds: float) -> None:
+def tone(out: Any, stream: Any, seconds: float) -> None:
+    """Encode and mux a mono tone into a stream at 48 kHz."""
     size = stream.codec_context.frame_size or 1024
     planar = stream.codec_context.format.name
     total = max(size, round(seconds * 48000))

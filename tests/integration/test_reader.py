@@ -270,7 +270,7 @@ def test_once_something_is_damaged_one_thread_decodes_everything(tmp_path, monke
     monkeypatch.setattr(reader_module, "_decoded", lambda *a: (threads.append(a[2]), decode(*a))[1])
     with VideoReader(path) as reader:
         first = [f.pts for f in reader.frames()]
-        assert threads == ["NONE", "FRAME", "NONE"]  # the probe, then the pass and its second start
+        assert threads == ["NONE", "AUTO", "NONE"]  # the probe, then the pass and its second start
         assert [f.pts for f in reader.frames()] == first
         assert threads[3:] == ["NONE"]
 
@@ -341,7 +341,7 @@ def write_sound(path, cover=False):
             picture.width, picture.height, picture.pix_fmt, picture.time_base = 16, 16, "rgb24", Fraction(1, 25)
             data = b"".join(bytes(p) for p in picture.encode(av.VideoFrame(16, 16, "rgb24")) + picture.encode(None))
             out.add_attachment("cover.png", "image/png", data)
-        clips._tone(out, sound, 0.3)
+        clips.tone(out, sound, 0.3)
 
 
 def test_a_truncated_mp4_says_that_its_index_is_missing(tmp_path):

@@ -32,6 +32,7 @@ _QUALITY: dict[str, dict[str, str]] = {
 _LOSSLESS: dict[str, dict[str, str]] = {
     "libx264": {"qp": "0", "preset": "medium"},
     "libx265": {"x265-params": "lossless=1", "preset": "medium"},
+    "libvpx-vp9": {"lossless": "1", "deadline": "good", "cpu-used": "3", "row-mt": "1"},
     "ffv1": _QUALITY["ffv1"],
 }
 _FAMILY = {
@@ -47,7 +48,7 @@ _FAMILY = {
     },
 }
 _NEXT = ("libx264", "libvpx-vp9", "ffv1")
-_NEXT_LOSSLESS = ("ffv1", "libx264", "libx265")
+_NEXT_LOSSLESS = ("ffv1", "libx264", "libx265", "libvpx-vp9")
 _COMMON = "libx264, libx265, libsvtav1, libvpx-vp9, prores_ks, ffv1, mjpeg, utvideo"
 
 

@@ -248,7 +248,7 @@ class VideoReader:
         """PyAV's frames. At the first sign of damage decoding starts over in one thread and skips what was given."""
         given = 0
         while True:
-            threads = "NONE" if self.damaged else "FRAME"
+            threads = "NONE" if self.damaged else "AUTO"
             errors = 0
             interlaced = 0
             for number, picture in enumerate(_decoded(self.path, self.facts.index, threads)):

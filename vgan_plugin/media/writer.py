@@ -83,6 +83,7 @@ class VideoWriter:
         self._rate = rate or facts.rate
         self.last_duration: Fraction | None = None
         self._done = False
+        self._first: Fraction | None = None
         self._last_pts: int | None = None
         self._counted = False
         self._exact: dict[int, tuple[int, int]] = {}
@@ -291,6 +292,7 @@ class VideoWriter:
                 "write to .mkv, or name another encoder with --codec",
             )
         self._last_pts = pts
+        self._first = frame.time if self._first is None else self._first
         picture = to_av(replace(frame, pts=pts, time_base=self._ticks), self.encoding.stored)
         picture.duration = shown
         if self._counted:
@@ -326,8 +328,15 @@ class VideoWriter:
             stream = made.streams.video[0]
             aspect = frac(stream.sample_aspect_ratio) or Fraction(1)
             where = f"{self.encoding.codec} in {made.format.name}"
+            start = (stream.start_time or 0) * (frac(stream.time_base) or Fraction(0))
         if aspect != (self.facts.aspect or 1):
             self.not_copied.append(f"sample aspect ratio {self.facts.aspect}: {where} does not hold it")
+
+        later = start - (self._first or 0)
+        if later > Fraction(1, 1000):
+            self.notes.append(
+                f"all streams start {float(later):.3f} s later, in step: the container does not begin where the source does"
+            )
 
     def _discard(self) -> None:
         try:
