@@ -335,7 +335,7 @@ class VideoWriter:
         later = start - (self._first or 0)
         if later > Fraction(1, 1000):
             self.notes.append(
-                f"all streams start {float(later):.3f} s later, in step: the container does not begin where the source does"
+                f"all streams start {float(later):.3f} s later, in step: the container begins elsewhere than the source"
             )
 
     def _discard(self) -> None:
