@@ -13,14 +13,14 @@ from vgan_plugin.gaps import Plan
 from vgan_plugin.types import Frame, FrameGenerator
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Record:
     """One made frame as the report names it.
 
     Attributes:
         index: its place in the output, from 0.
-        pts: its time in ticks of the output's time base.
-        time: the same in seconds, exact.
+        pts: its time in ticks of `time_base`.
+        time_base: seconds a tick of the output.
         method: who made it.
         references: times of the source frames it was made from, in ticks of the source.
         offsets: their times minus its own, in source-frame periods.
@@ -31,13 +31,18 @@ class Record:
 
     index: int
     pts: int
-    time: Fraction
+    time_base: Fraction
     method: str
     references: tuple[int, ...]
     offsets: tuple[Fraction, ...]
     confidence: float
     why: str
     fallback: str = ""
+
+    @property
+    def time(self) -> Fraction:
+        """When it is shown, in seconds, exact."""
+        return self.pts * self.time_base
 
 
 def fill_stream(
@@ -110,7 +115,7 @@ def _record(filled: Filled, index: int, plan: Plan, times: dict[int, int]) -> Re
     return Record(
         index=index,
         pts=target.pts,
-        time=target.pts * plan.time_base,
+        time_base=plan.time_base,
         method=filled.method,
         references=tuple(times[i] for i, _ in there),
         offsets=tuple(offset for _, offset in there),
