@@ -53,8 +53,8 @@ class VideoWriter:
     Attributes:
         last_duration: seconds that the last frame is shown, to be set before `close` when it is known; None = as long
             as the frame before it.
-        not_copied: what the container does not take, a line each.
-        notes: what had to be done otherwise than hoped, a line each.
+        not_copied: what the container does not take, a line each; complete before the first frame.
+        notes: what had to be done otherwise than hoped, a line each; complete after `close`.
         encoding: the encoder and its options.
         frames: how many frames were written so far.
 
@@ -330,7 +330,7 @@ class VideoWriter:
             where = f"{self.encoding.codec} in {made.format.name}"
             start = (stream.start_time or 0) * (frac(stream.time_base) or Fraction(0))
         if aspect != (self.facts.aspect or 1):
-            self.not_copied.append(f"sample aspect ratio {self.facts.aspect}: {where} does not hold it")
+            self.notes.append(f"not copied: sample aspect ratio {self.facts.aspect}, {where} does not hold it")
 
         later = start - (self._first or 0)
         if later > Fraction(1, 1000):
