@@ -4,7 +4,7 @@ from fractions import Fraction
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from vgan_plugin.pixels.colour import alpha, from_rgb, luma, to_rgb
@@ -32,6 +32,7 @@ def flat(name: str, values: tuple[int, ...], colour: Colour) -> Frame:
     return Frame(tuple(np.full(s, v, form.dtype) for s, v in zip(shapes, values, strict=True)), form, colour)
 
 
+@settings(deadline=None)
 @given(
     name=st.sampled_from(FORMATS),
     width=st.integers(1, 37),

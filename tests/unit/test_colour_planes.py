@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from vgan_plugin.pixels.colour import to_rgb
@@ -21,6 +21,7 @@ def noise(name: str, width: int, height: int, seed: int) -> Frame:
     return Frame(tuple(rng.integers(0, 1 << form.bits, s).astype(form.dtype) for s in shapes), form)
 
 
+@settings(deadline=None)
 @given(
     name=st.sampled_from(NAMES),
     width=st.integers(1, 19),
@@ -55,6 +56,7 @@ def test_frames_that_differ_do_not_composite():
         composite(noise("gray", 8, 8, 0), noise("yuv420p", 8, 8, 1), np.zeros((8, 8), bool))
 
 
+@settings(deadline=None)
 @given(
     name=st.sampled_from(NAMES),
     width=st.integers(1, 40),

@@ -3,7 +3,7 @@
 import itertools
 from collections import Counter
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from vgan_plugin.media.times import increasing, notes
@@ -14,6 +14,7 @@ def mended(stamps, step=40):
     return [stamp for stamp, _ in increasing([(s, None) for s in stamps], step, seen)], seen
 
 
+@settings(deadline=None)
 @given(st.lists(st.one_of(st.none(), st.integers(-500, 2000)), max_size=40), st.integers(1, 50))
 def test_whatever_the_file_says_the_result_increases_and_loses_nothing(stamps, step):
     seen = Counter()
@@ -22,6 +23,7 @@ def test_whatever_the_file_says_the_result_increases_and_loses_nothing(stamps, s
     assert all(a < b for (a, _), (b, _) in itertools.pairwise(out))
 
 
+@settings(deadline=None)
 @given(st.sets(st.integers(-1000, 1000), max_size=40))
 def test_good_stamps_stay_as_they_are(stamps):
     good = sorted(stamps)
