@@ -8,7 +8,7 @@ from __future__ import annotations
 import copy
 import logging
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -71,6 +71,8 @@ class Players:
         self.preset, self.settings, self.device = preset, settings, device
         self.generator = Generator(PRESETS[preset]).to(device)
         self.ema = copy.deepcopy(self.generator).requires_grad_(requires_grad=False)
+        if settings.bf16 and device.type == "cuda":
+            in_bf16(self.generator)
         width = 0.5 if preset == "tiny" else 1.0
         self.judges = Judges(spectral=settings.adversarial == "hinge", width=width).to(device)
         self.factors = {
@@ -96,9 +98,7 @@ class Players:
             learns = self.factors[group["name"]] > 0 and (not adversarial or group["name"] == "fusion")
             for parameter in group["params"]:
                 parameter.requires_grad_(learns)
-        with torch.autocast("cuda", torch.bfloat16, enabled=self.settings.bf16 and self.device.type == "cuda"):
-            made = roll_out(self.generator, batch)
-        made = Render(*(field.float() for field in made))
+        made = roll_out(self.generator, batch)
         m = batch.at.shape[1]
         truth, mask, real = batch.truth.flatten(0, 1), batch.mask.flatten(0, 1), batch.synthetic < 0.5
         return Hand(batch, made, composite(made, batch), truth, mask, real.repeat_interleave(m))
@@ -244,6 +244,34 @@ def pixel_terms(hand: Hand) -> dict[str, Tensor]:
     if batch.synthetic.any():
         terms["flow"] = losses.flow(made.flow, batch.flow.flatten(0, 1), batch.seen.flatten(0, 1))
     return terms
+
+
+LEARNED = ("encoder", "cell", "head16", "head8", "head4", "fusion")
+"""The generator's networks; what lies between them is geometry, which half precision would spoil."""
+
+
+def in_bf16(generator: Generator) -> None:
+    """Let the layers of the generator's networks compute in bfloat16; what goes in and comes out stays float32."""
+    for name in LEARNED:
+        module = generator.get_submodule(name)
+        module.forward = _autocast(module.forward)
+
+
+def _autocast(forward: Callable[..., Any]) -> Callable[..., Any]:
+    def wrapped(*inputs: Any) -> Any:
+        device = next(t for t in inputs if isinstance(t, Tensor)).device.type
+        with torch.autocast(device, torch.bfloat16):
+            return _floats(forward(*inputs))
+
+    return wrapped
+
+
+def _floats(values: Any) -> Any:
+    """Tensors, and tuples of them, as float32."""
+    if isinstance(values, Tensor):
+        return values.float()
+    made = [_floats(value) for value in values]
+    return type(values)(*made) if hasattr(values, "_fields") else tuple(made)
 
 
 def _groups(generator: Generator) -> dict[str, list[nn.Parameter]]:

@@ -55,7 +55,7 @@ class Schedule:
         max_side: clips are shrunk to this long side.
         device: `auto`, `cpu`, `cuda` or `cuda:N`.
         threads: CPU threads; 0 = torch's choice.
-        bf16: bfloat16 autocast of the generator on CUDA.
+        bf16: the generator's networks in bfloat16 on CUDA; motion, warps, judges and losses stay in float32.
     """
 
     crop: int = 256

@@ -55,10 +55,10 @@ def draw(rng: np.random.Generator, textures: Tensor, side: int) -> Scene:
         side: side of the pictures to make; S should be about 1.5 of it.
     """
     n, layers, _, size, _ = textures.shape
-    alpha = torch.ones(n, layers, 1, size, size)
+    alpha = textures.new_ones(n, layers, 1, size, size)
     for i in range(n):
         for k in range(1, layers):
-            alpha[i, k] = _outline(rng, size, side)
+            alpha[i, k] = _outline(rng, size, side, textures.device)
     # Displacement over the span is log-uniform; beyond a third of the picture little is left to learn from.
     length = np.exp(rng.uniform(np.log(0.5), np.log(side / 3), (n, layers)))
     angle = rng.uniform(0, 2 * np.pi, (n, layers))
@@ -78,28 +78,29 @@ def draw(rng: np.random.Generator, textures: Tensor, side: int) -> Scene:
     return Scene(textures, alpha.to(textures), tensor(growth), tensor(turn), tensor(path), side)
 
 
-def _outline(rng: np.random.Generator, size: int, side: int) -> Tensor:
+def _outline(rng: np.random.Generator, size: int, side: int, device: torch.device) -> Tensor:
     """One sheet's (1, S, S) alpha: blob, ellipse, bar, letter boxes or nothing, with an edge of one or two pixels."""
     kind = rng.choice(5, p=(0.4, 0.2, 0.15, 0.05, 0.2))
-    y, x = (t - size / 2 + 0.5 for t in torch.meshgrid(torch.arange(size), torch.arange(size), indexing="ij"))
-    turned = rng.uniform(0, np.pi)
+    line = torch.arange(size, device=device) - size / 2 + 0.5
+    y, x = line[:, None], line[None]
+    turned = float(rng.uniform(0, np.pi))
     along, across = x * np.cos(turned) + y * np.sin(turned), y * np.cos(turned) - x * np.sin(turned)
     if kind == 0:
-        noise = smooth_noise(rng, 1, size, size, int(rng.integers(4, 9)))[0, 0]
+        noise = smooth_noise(rng, 1, size, size, int(rng.integers(4, 9)))[0, 0].to(device)
         slope = (noise[1:, 1:] - noise[:-1, :-1]).abs().mean() + 1e-4
-        distance = (noise - noise.quantile(float(rng.uniform(0.6, 0.85)))) / slope
+        distance = (noise - float(rng.uniform(0.2, 0.7))) / slope
     elif kind == 1:
-        ry, rx = rng.uniform(0.08, 0.4, 2) * side
+        ry, rx = (float(r) for r in rng.uniform(0.08, 0.4, 2) * side)
         distance = (1 - ((along / rx) ** 2 + (across / ry) ** 2).sqrt()) * min(ry, rx)
     elif kind == 2:  # down to a pole or a wire
-        half = np.exp(rng.uniform(np.log(1.0), np.log(side / 8)))
-        distance = torch.minimum(half - across.abs(), rng.uniform(0.2, 0.7) * side - along.abs())
+        half, reach = float(np.exp(rng.uniform(0, np.log(side / 8)))), float(rng.uniform(0.2, 0.7)) * side
+        distance = torch.minimum(half - across.abs(), reach - along.abs())
     elif kind == 3:
         high, wide = int(rng.integers(5, max(6, side // 8))), int(rng.integers(3, 7))
         letters = torch.where((x.long() // wide) % 2 == 0, 1.0, -1.0)
         distance = torch.minimum(torch.minimum(letters, high / 2 - y.abs()), side / 3 - x.abs())
     else:
-        return torch.zeros(1, size, size)
+        return torch.zeros(1, size, size, device=device)
     return torch.sigmoid(distance * float(rng.uniform(1.5, 4)))[None]
 
 
