@@ -90,6 +90,7 @@ def test_a_run_leaves_everything_that_its_docs_promise(data, tmp_path):
         "run.json",
         "checkpoint.npz",
         "weights.npz",
+        "perceptual.npz",
         "log.jsonl",
         "tensorboard",
         "strips",

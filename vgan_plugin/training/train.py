@@ -33,7 +33,8 @@ def train(request: TrainRequest) -> Path:
     """Train, or go on training, until the schedule or the minutes are over.
 
     The run folder then holds `run.json` (what was asked), `checkpoint.npz` (everything to go on), `weights.npz` (the
-    averaged weights that were best on held-out crops: what is exported), `log.jsonl`, `tensorboard/` and `strips/`.
+    averaged weights that were best on held-out crops: what is exported), `perceptual.npz` (the latest of the adversarial
+    stage), `log.jsonl`, `tensorboard/` and `strips/`.
 
     Returns:
         The run folder.
@@ -110,7 +111,7 @@ def play(players: Players, sampler: Sampler, exam: list[Batch], run: Path, until
 
 
 def examine(players: Players, exam: list[Batch], journal: Journal, run: Path, step: int, best: float) -> float:
-    """Validate the averaged weights; keep them in `weights.npz` when they are the best so far. The best PSNR in dB."""
+    """Validate the averaged weights and keep the best so far in `weights.npz`. The best PSNR in dB."""
     if not exam:
         log.warning("no held-out shot is long and large enough: nothing is validated, the last weights are kept")
         players.save_weights(run / "weights.npz", step, {})
@@ -122,6 +123,8 @@ def examine(players: Players, exam: list[Batch], journal: Journal, run: Path, st
         journal.scalars(step, {"val/blend": plain, "val/untrained": untrained["psnr"]})
     journal.scalars(step, {f"val/{name}": value for name, value in scores.items()})
     journal.picture(step, strip(players.ema, exam[:6]))
+    if players.opinion(step) is not None:  # the judges' taste is not measured in dB: the latest weights are kept
+        players.save_weights(run / "perceptual.npz", step, scores)
     if scores["psnr"] > best:
         players.save_weights(run / "weights.npz", step, scores)
         return scores["psnr"]
@@ -182,8 +185,10 @@ def _open(request: TrainRequest, settings: Schedule, seed: int, data: str) -> No
     """Make the run folder, or note in it what has changed."""
     request.run.mkdir(parents=True, exist_ok=True)
     path = request.run / "run.json"
-    if path.exists() and json.loads(path.read_text("utf-8"))["data"] != data:
-        log.warning("the training data has changed since this run began")
     facts = {"kind": "vgan-run", "format": 1, "preset": request.preset, "seed": seed, "data": data}
-    facts |= {"options": asdict(settings), "start_from": str(request.start_from) if request.start_from else None}
-    path.write_text(json.dumps(facts, indent=1) + "\n", "utf-8")
+    facts["start_from"] = str(request.start_from) if request.start_from else None
+    if path.exists():
+        facts = json.loads(path.read_text("utf-8"))
+        if facts.get("data") != data:
+            log.warning("the training data has changed since this run began")
+    path.write_text(json.dumps(facts | {"options": asdict(settings)}, indent=1) + "\n", "utf-8")
