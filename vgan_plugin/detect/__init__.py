@@ -78,9 +78,8 @@ def scan(
 def resolve(events: Iterable[Event], timeline: Timeline) -> list[Event]:
     """Order events, put holes on the clip's grid, and settle what contradicts.
 
-    A frame that two kinds claim belongs to the surer kind (corrupt, blank, frozen, duplicate); a cut to or from a
-    blank is none, since it interrupts a shot, nor is one at a frame that is not what it should be; there is one hole
-    between two frames, and one cut at a frame.
+    A frame that two kinds claim belongs to the surer kind (corrupt, blank, frozen, duplicate); a frame that
+    is not what it should be begins no shot; there is one hole between two frames, and one cut at a frame.
     """
     events = list(events)
     taken: dict[int, Event] = {}
@@ -92,9 +91,8 @@ def resolve(events: Iterable[Event], timeline: Timeline) -> list[Event]:
             taken.update(dict.fromkeys(range(part.first, part.last + 1), part))
     holes = {event.first: event for event in events if event.kind == "missing"}
     kept += [_on_grid(event, timeline) for event in holes.values()]
-    ends = {event.last + 1 for event in kept if event.kind == "blank"}
     cuts = {event.first: event for event in events if event.kind == "cut"}
-    kept += [event for first, event in cuts.items() if first not in taken and first not in ends]
+    kept += [event for first, event in cuts.items() if first not in taken]
     return sorted(kept, key=lambda event: (event.first_pts, event.kind))
 
 

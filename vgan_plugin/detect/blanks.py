@@ -1,4 +1,4 @@
-"""Uniform pictures that interrupt a shot for a few frames: `blank`. Fades, and black between shots, are none."""
+"""Uniform pictures for a few frames: `blank`. Fades, and black that is held between shots, are none."""
 
 from __future__ import annotations
 
@@ -15,10 +15,12 @@ LEAST = 4.0
 ABRUPT = 0.6
 """Share of that change which the last picture must have, compared to one a few frames away: a fade comes closer."""
 AWAY = 3
+BETWEEN = 3
+"""Frames of it between two shots that are a mistake; more are meant."""
 
 
 class Blanks:
-    """Finds black, white or otherwise uniform flashes inside a shot."""
+    """Finds black, white or otherwise uniform flashes inside a shot or at a cut."""
 
     lookahead = FLASH + AWAY
 
@@ -67,9 +69,10 @@ class Blanks:
             ),
         )
         abrupt = all(near >= max(LEAST, ABRUPT * far) for near, far in edges)
-        if not abrupt or another_shot(before[-1], after[0]):
+        inside = not another_shot(before[-1], after[0])
+        if not abrupt or not (inside or count <= BETWEEN):
             return []
         shade = "black" if flat.mean < 40 else "white" if flat.mean > 215 else "uniform"
-        reason = f"{shade} for {count} frame{'s' if count > 1 else ''} inside a shot"
-        score = round(1 - flat.spread / 40, 3)
+        reason = f"{shade} for {count} frame{'s' if count > 1 else ''} {'inside a shot' if inside else 'at a cut'}"
+        score = round((1 if inside else 0.8) - flat.spread / 40, 3)
         return [Event("blank", first, last, start.pts, stop.pts, start.time, count, score, reason)]
