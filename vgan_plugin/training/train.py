@@ -33,8 +33,8 @@ def train(request: TrainRequest) -> Path:
     """Train, or go on training, until the schedule or the minutes are over.
 
     The run folder then holds `run.json` (what was asked), `checkpoint.npz` (everything to go on), `weights.npz` (the
-    averaged weights that were best on held-out crops: what is exported), `perceptual.npz` (the latest of the adversarial
-    stage), `log.jsonl`, `tensorboard/` and `strips/`.
+    averaged weights that were best on held-out crops: what is exported), `perceptual.npz` (the latest of the
+    adversarial stage), `log.jsonl`, `tensorboard/` and `strips/`.
 
     Returns:
         The run folder.
