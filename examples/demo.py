@@ -34,14 +34,17 @@ WINDOW = (180, 300)
 """Rows and columns of a panel of the strip, at full size."""
 
 
-def vgan(*arguments: str | Path) -> int:
-    """Run a command of vgan as a user would, and show it; statuses above 1 end the demo."""
+def vgan(*arguments: str | Path, results: bool = True) -> None:
+    """Run a command of vgan as a user would, and show it; a status above 1 ends the demo.
+
+    `results`: show what it prints on standard output; progress and remarks come on standard error in any case.
+    """
     words = [str(argument) for argument in arguments]
     print(f"\n$ vgan {' '.join(words)}", flush=True)
-    status = subprocess.run([VGAN, *words], check=False).returncode  # noqa: S603 - our own command
+    shown = None if results else subprocess.DEVNULL
+    status = subprocess.run([VGAN, *words], check=False, stdout=shown).returncode  # noqa: S603 - our own command
     if status > 1:
         sys.exit(status)
-    return status
 
 
 def generator() -> list[str]:
@@ -170,9 +173,13 @@ def main() -> None:
     lost = truth["frames"] - len(truth["kept"])
     print(f"{broken}: {truth['frames']} frames, {lost} of them lost, {len(truth['faults'])} faults planted")
     vgan("scan", broken)
-    vgan("fill", broken, repaired, "--report", report_file, "--overwrite", *generator())
+    vgan(
+        "fill", broken, repaired, "--report", report_file, "--overwrite", *generator(), results=False
+    )  # the same table again
 
     report = json.loads(report_file.read_text())
+    ran, spent = report["provider"], report["seconds"]["make"]
+    print(f"{len(report['made'])} frames made in {spent:.0f} s on {ran.get('device', 'the CPU')}")
     rate = float(truth["rate"])
     pictures = (read(broken, rate), read(repaired, rate), dict(enumerate(truth_frames(arguments.source))))
     rows = judge(truth, report, pictures)

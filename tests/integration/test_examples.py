@@ -108,3 +108,35 @@ def test_breaking_twice_gives_the_same_bytes_and_the_command_writes_the_truth_be
     truth: dict[str, Any] = json.loads((tmp_path / "a" / "broken.json").read_text())
     assert truth["frames"] == 188
     assert len(truth["faults"]) == 14
+
+
+def test_nothing_is_wrong_with_the_unbroken_clip() -> None:
+    done = subprocess.run(
+        [Path(sys.executable).with_name("vgan"), "scan", CITY, "--json"], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0
+    assert [(e["kind"], round(e["time"] * 25)) for e in json.loads(done.stdout)["events"]] == [("cut", 116)]
+
+
+@pytest.mark.slow
+def test_the_demo_finds_and_repairs_everything_that_was_planted(tmp_path: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, EXAMPLES / "demo.py", "--out", tmp_path], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    truth = json.loads((tmp_path / "broken.json").read_text())
+    report = json.loads((tmp_path / "report.json").read_text())
+    found = {(e["kind"], round(e["time"] * 25), e["count"]) for e in report["events"] if e["kind"] != "cut"}
+    assert found == {(f["kind"], f["first"], f["count"]) for f in truth["faults"]}
+    assert [round(m["time"] * 25) for m in report["made"]] == [
+        i for f in truth["faults"] for i in range(f["first"], f["last"] + 1)
+    ]
+    assert not report["unrepaired"]
+    assert sorted(pictures(tmp_path / "repaired.mkv")) == list(range(188))
+    assert clips.packets(tmp_path / "repaired.mkv", "audio") == clips.packets(tmp_path / "broken.mkv", "audio")
+    rows = [line.split() for line in done.stdout.splitlines() if " by " in line]
+    assert len(rows) == 14
+    assert all(float(row[-1]) > float(row[-2]) for row in rows), "made is nearer to the truth than held"
+    with av.open(str(tmp_path / "strip.png")) as container:
+        strip = next(container.decode(video=0))
+    assert (strip.width, strip.height) == (1500, 925)
