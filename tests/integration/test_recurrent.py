@@ -1,0 +1,164 @@
+"""The shipped network behind the hook: what it makes, that it always makes the same, and what it refuses."""
+
+from __future__ import annotations
+
+import hashlib
+import random
+from collections.abc import Iterator
+from dataclasses import replace
+from fractions import Fraction
+
+import numpy as np
+import pytest
+from clips import moving_frames
+
+from vgan_plugin.errors import BundleError, BundleMissing
+from vgan_plugin.fill import Engine, fill_stream
+from vgan_plugin.gaps import Plan, Target, interpolation_plan
+from vgan_plugin.runtime.generator import RecurrentGenerator, open_recurrent
+from vgan_plugin.runtime.simple import BLEND, Simple
+from vgan_plugin.timeline import Timeline
+from vgan_plugin.types import Frame, OpenRequest, Reference, RenderRequest
+
+HALF = (Fraction(-1, 2), Fraction(1, 2))
+
+
+@pytest.fixture(scope="module")
+def generator() -> Iterator[RecurrentGenerator]:
+    opened = open_recurrent(OpenRequest(device="cpu", threads=1))
+    yield opened
+    opened.close()
+
+
+def digest(frame: Frame) -> str:
+    return hashlib.sha256(b"".join(plane.tobytes() for plane in frame.planes)).hexdigest()
+
+
+def error(made: Frame, truth: Frame) -> float:
+    """Mean absolute difference of luma away from the wrapping border, in code values of 8 bit."""
+    inside = (slice(8, -8), slice(8, -8))
+    scale = 1 << truth.format.bits - 8
+    return float(np.abs(made.planes[0][inside].astype(float) - truth.planes[0][inside].astype(float)).mean()) / scale
+
+
+def between(
+    generator: RecurrentGenerator, a: Frame, b: Frame, offsets: tuple[Fraction, Fraction] = HALF, **more: object
+) -> Frame:
+    references = (Reference(a, generator.encode(a)), Reference(b, generator.encode(b)))
+    request = RenderRequest(*references, None, offsets, a, 1, a.time_base)
+    return generator.render(replace(request, **more)).frame
+
+
+@pytest.mark.parametrize("form", ["yuv420p", "yuv422p", "yuv444p", "gbrp", "gray", "yuv420p10le", "yuv422p10le"])
+@pytest.mark.parametrize(("width", "height"), [(96, 80), (101, 77)])
+def test_a_frame_between_two_is_made_along_the_motion(
+    generator: RecurrentGenerator, form: str, width: int, height: int
+) -> None:
+    a, truth, b = moving_frames(3, width, height, form, speed=(3, 1))
+    made = between(generator, a, b)
+    blended = Simple(BLEND).render(RenderRequest(Reference(a, None), Reference(b, None), None, HALF, a, 1, a.time_base))
+    assert (made.format, made.colour, made.width, made.height) == (a.format, a.colour, width, height)
+    assert error(made, truth) < 0.5 * error(blended.frame, truth)
+
+
+@pytest.mark.parametrize("form", ["yuv420p", "yuv422p10le", "gbrp", "gray10le"])
+def test_a_made_frame_of_a_still_scene_has_the_colours_of_its_neighbours(
+    generator: RecurrentGenerator, form: str
+) -> None:
+    still = moving_frames(1, 97, 63, form)[0]
+    made = between(generator, still, still)
+    for new, old in zip(made.planes, still.planes, strict=True):
+        difference = np.abs(new.astype(int) - old.astype(int)) / (1 << still.format.bits - 8)
+        assert difference.max() <= 1.0
+
+
+def test_the_time_between_the_references_decides_the_place(generator: RecurrentGenerator) -> None:
+    frames = moving_frames(5, 128, 96, speed=(2, 1))
+    for i in (1, 2, 3):
+        made = between(generator, frames[0], frames[4], (Fraction(-i), Fraction(4 - i)))
+        errors = [error(made, frame) for frame in frames]
+        assert errors.index(min(errors)) == i
+
+
+def test_made_frames_are_the_same_bytes_in_order_at_random_and_alone(generator: RecurrentGenerator) -> None:
+    """Over block borders and a cut, with frames that are bad."""
+    frames = moving_frames(75, 64, 48, speed=(2, 1))
+    cut = moving_frames(75, 64, 48, speed=(-1, 2), seed=9)
+    frames = frames[:50] + cut[50:]
+    gone = [3, 4, 20, 30, 31, 33, 34, 35, 48, 52, 62, 63, 64, 65, 73]
+    targets = []
+    for index in gone:
+        a = max(i for i in range(index) if i not in gone)
+        b = min(i for i in range(index, 75) if i not in gone)
+        targets.append(Target(index, a, b, (Fraction(a - index), Fraction(b - index)), replaces=index, why="frozen"))
+    plan = Plan(Fraction(1, 25), 75, Fraction(1, 25), targets=tuple(targets), cuts=(50,), bad=frozenset(gone))
+    in_order = {record.pts: digest(frame) for frame, record in fill_stream(frames, plan, generator) if record}
+    assert len(in_order) == len(gone)
+
+    engine = Engine(plan, generator, frames.__getitem__)
+    shuffled = random.Random(4).sample(targets, len(targets))
+    assert {t.pts: digest(engine.make(t).frame) for t in shuffled} == in_order
+
+    for target in targets[::5]:
+        alone = Engine(plan, generator, frames.__getitem__)
+        assert digest(alone.make(target).frame) == in_order[target.pts]
+
+
+def test_kept_frames_pass_through_untouched(generator: RecurrentGenerator) -> None:
+    frames = moving_frames(6, 64, 48)
+    plan = interpolation_plan(Timeline(tuple(range(6)), Fraction(1, 25)), [], 2, None)
+    out = list(fill_stream(frames, plan, generator))
+    assert len(out) == 11
+    assert [digest(frame) for frame, record in out if record is None] == [digest(frame) for frame in frames]
+
+
+def test_what_is_known_comes_back_bit_for_bit(generator: RecurrentGenerator) -> None:
+    a, truth, b = moving_frames(3, 64, 48)
+    elsewhere = moving_frames(1, 64, 48, seed=3)[0]
+    mask = np.zeros((48, 64), np.bool_)
+    mask[10:20, 16:40] = True
+    made = between(generator, a, b, known=elsewhere, mask=mask)
+    assert np.array_equal(made.planes[0][~mask], elsewhere.planes[0][~mask])
+    inside = np.abs(made.planes[0][mask].astype(int) - truth.planes[0][mask].astype(int))
+    assert inside.mean() < 8
+
+
+def test_one_reference_is_held(generator: RecurrentGenerator) -> None:
+    a = moving_frames(1, 64, 48)[0]
+    request = RenderRequest(
+        Reference(a, generator.encode(a)), None, None, (Fraction(-1), Fraction(0)), a, 1, a.time_base
+    )
+    assert error(generator.render(request).frame, a) < 1
+
+
+def test_confidence_falls_where_the_references_disagree(generator: RecurrentGenerator) -> None:
+    a, _, b = moving_frames(3, 96, 80, speed=(1, 0))
+    other = moving_frames(3, 96, 80, seed=5)[0]
+    features = [generator.encode(frame) for frame in (a, b, other)]
+
+    def sure(second: int) -> float:
+        frames = (a, b, other)
+        references = (Reference(a, features[0]), Reference(frames[second], features[second]))
+        return generator.render(RenderRequest(*references, None, HALF, a, 1, a.time_base)).confidence
+
+    assert 0 < sure(2) < sure(1) < 1
+
+
+def test_noise_follows_from_the_seed_alone(generator: RecurrentGenerator) -> None:
+    one, again, two = (generator._noise(seed, 7, (32, 48)) for seed in (1, 1, 2))
+    assert np.array_equal(one, again)
+    assert not np.array_equal(one, two)
+
+
+def test_what_cannot_be_opened_is_said() -> None:
+    with pytest.raises(BundleMissing, match="base"):
+        open_recurrent(OpenRequest(model="nobody"))
+    with pytest.raises(BundleError, match="fp16"):
+        open_recurrent(OpenRequest(precision="fp16"))
+
+
+def test_the_report_says_what_ran(generator: RecurrentGenerator) -> None:
+    generator.encode(moving_frames(1, 64, 48)[0])
+    provenance = generator.provenance
+    assert provenance["provider"]["provider"] == "CPUExecutionProvider"
+    assert provenance["model"]["name"] == "base"
