@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterable, Iterator
+from functools import lru_cache
 from statistics import median
 
 import numpy as np
@@ -97,6 +98,7 @@ class Cuts:
         self._before = now if now is not None else self._before
 
 
+@lru_cache(maxsize=8)  # detectors ask about the same neighbours
 def another_shot(a: Look, b: Look) -> bool:
     """Whether two pictures show different shots: neither can be made of the other's pieces."""
     if a.luma.shape != b.luma.shape:

@@ -15,7 +15,7 @@ from fractions import Fraction
 from itertools import pairwise
 from statistics import median
 
-from vgan_plugin.detect.cuts import LEAST, another_shot
+from vgan_plugin.detect.cuts import LEAST, UNUSUAL, another_shot
 from vgan_plugin.detect.look import NONE, Change, Look, change, look
 from vgan_plugin.gaps import Event
 from vgan_plugin.types import Frame
@@ -36,8 +36,8 @@ AROUND = 4
 """Frames either side that must hold motion..."""
 MOVING = 2
 """...in so many steps."""
-HABIT = 4
-"""So many repeats close together are judged together."""
+HABIT = 16
+"""So many repeats are remembered, to judge those close together by what they have in common."""
 REACH = 32
 """Frames after a repeat within which others belong to the same habit."""
 STILL = 12
@@ -134,7 +134,7 @@ class Repeats:
         self._time_base = Fraction(1)
         self._newest = 0
         self._waiting: list[_Run] = []
-        self._judged: deque[_Run] = deque(maxlen=HABIT * 2)
+        self._judged: deque[_Run] = deque(maxlen=HABIT)
         self._unmeasured: deque[_Picture] = deque()
 
     def feed(self, index: int, frame: Frame) -> Iterable[Event]:
@@ -172,9 +172,9 @@ class Repeats:
             earlier = self._pictures[-2].look
             assert earlier is not None  # noqa: S101 - as above
             two = change(earlier, now).mean
-        jump = not self._usual or step.mean > JUMP * median(self._usual)
-        cut = jump and step.mean >= LEAST and another_shot(held.look, now)
-        if cut or (jump and self._usual):
+        usual = median(self._usual) if self._usual else 0.0
+        cut = step.mean >= max(LEAST, UNUSUAL * usual) and another_shot(held.look, now)
+        if cut or (usual and step.mean > JUMP * usual):
             self._usual.clear()
             self._usual_peak.clear()
         else:
@@ -280,6 +280,9 @@ class Repeats:
         near = [
             other for other in (*self._judged, *self._waiting) if abs(other.event.first - run.event.first) <= 2 * REACH
         ]
+        pairs = [b.event.first - a.event.last for a, b in pairwise(near)]
+        if len(pairs) >= 2 and sum(pair == 2 for pair in pairs) * 2 >= len(pairs):
+            return False  # every picture is held: animation on twos, on threes
         lost = [other.lost for other in near if other.lost is not None]
         if len(near) >= 3 and _regular([other.event for other in near]):
             return len(lost) >= 2 and median(lost) > 0.75

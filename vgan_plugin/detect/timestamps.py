@@ -24,7 +24,9 @@ NEAREST = 4
 HOLE = Fraction(3, 2)
 """Usual steps from which on a step is a hole."""
 JITTER = Fraction(1, 8)
-"""Share by which usual steps differ; never less than one tick."""
+"""Share by which usual steps differ; at least one tick..."""
+COARSE = 3
+"""...where steps are of so many."""
 USUAL = Fraction(3, 5)
 """Share of the steps around that must be usual ones."""
 WHOLE = Fraction(1, 4)
@@ -88,15 +90,16 @@ def hole_in(step: int, before: Sequence[int], after: Sequence[int]) -> Fraction 
     if len(around) < FEWEST:
         return None
     middle = median_low(around)
-    slack = max(Fraction(1), middle * JITTER)
+    # Rounding moves a step by up to a tick, but in a time base as coarse as the rate itself nothing is rounded.
+    slack = max(Fraction(middle >= COARSE), middle * JITTER)
     usual = [other for other in around if abs(other - middle) <= slack]
     mean = Fraction(sum(usual), len(usual))
-    if step < HOLE * mean or step - mean <= 1 or len(usual) < USUAL * len(around):
+    if step < HOLE * mean or len(usual) < USUAL * len(around):
         return None
     for side in (before[-NEAREST:], after[:NEAREST]):
         if sum(abs(other - middle) <= slack for other in side) * 2 < len(side):
             return None
     whole = half_up(step / mean)
-    if whole <= MANY and abs(step / mean - whole) > WHOLE + 1 / mean:
+    if whole <= MANY and abs(step / mean - whole) > WHOLE:
         return None
     return mean
