@@ -47,6 +47,7 @@ class Toy:
         self.provenance = {"provider": "python"}
         self.encoded: list[int] = []
         self.remembered: list[int] = []
+        self.steps: list[Fraction] = []
         self.closed = False
 
     def encode(self, frame: Frame, valid: Mask | None = None) -> Any:
@@ -57,6 +58,7 @@ class Toy:
     def remember(self, features: Any, previous: Any, dt: Fraction, state: Any) -> Any:
         self.fails("remember", features[0])
         self.remembered.append(features[0])
+        self.steps.append(dt)
         return digest(features, previous, dt, state)
 
     def render(self, request: RenderRequest) -> Made:

@@ -82,7 +82,7 @@ def test_every_made_frame_is_the_same_in_order_at_random_and_alone(
     plan = holes(frames, *lost, cuts=tuple(i for i, f in enumerate(frames) if f.pts >= whole[cut].pts)[:1])
     in_order = bytes_of(list(fill_stream(frames, plan, Toy(block, lead))))
     shuffled = list(enumerate(plan.targets))
-    random.Random(seed).shuffle(shuffled)  # noqa: S311 an order, not a secret
+    random.Random(seed).shuffle(shuffled)
     engine = Engine(plan, Toy(block, lead), frames.__getitem__)
     at_random = {i: digest(engine.make(target).frame) for i, target in shuffled}
     alone = [digest(Engine(plan, Toy(block, lead), frames.__getitem__).make(t).frame) for t in plan.targets]
@@ -151,6 +151,29 @@ def test_bad_frames_are_not_remembered() -> None:
     toy = Toy(block=16, lead=0)
     list(fill_stream(frames, holes(frames, bad=(3, 8)), toy))
     assert toy.remembered == [frames[i].pts for i in range(10) if i not in (3, 8)]
+
+
+def test_the_time_between_remembered_frames_is_exact_and_in_periods() -> None:
+    frames = drop(clip(14), 6)
+    toy = Toy(block=16, lead=0)
+    list(fill_stream(frames, holes(frames, 6, bad=(3, 9)), toy))
+    assert toy.steps == [0, 1, 1, 2, 1, 2, 1, 1, 2]  # 6 is lost, 3 and 10 are bad
+
+
+def test_a_frame_predicted_from_the_past_waits_for_the_kept_ones_before_it() -> None:
+    frames = clip(8)
+    target = Target(5, 2, 3, (Fraction(-3), Fraction(-2)), replaces=5)
+    plan = Plan(frames[0].time_base, 8, Fraction(1, 25), targets=(target,), bad=frozenset({4, 5}))
+    out = list(fill_stream(frames, plan, Toy()))
+    assert [frame.pts for frame, _ in out] == list(range(8))
+    assert [frame.pts for frame, record in out if record] == [5]
+
+
+def test_a_frame_predicted_past_the_end_comes_last() -> None:
+    frames = clip(4)
+    target = Target(4, 2, 3, (Fraction(-2), Fraction(-1)))
+    out = list(fill_stream(frames, Plan(frames[0].time_base, 4, Fraction(1, 25), targets=(target,)), Toy()))
+    assert [frame.pts for frame, _ in out] == [0, 1, 2, 3, 4]
 
 
 def test_a_crash_on_one_frame_is_stood_in_for_by_a_blend_and_told_once() -> None:
@@ -263,6 +286,16 @@ def test_the_stateless_call_gives_the_bytes_of_the_pass_when_its_lead_in_starts_
     short = fill_gap(gap_request(frames, plan, 20), Toy(block=8, lead=3))
     assert digest(short.frames[0]) != expected
     assert "lead-in of 1" in short.notes[0]
+
+
+def test_of_a_long_lead_in_only_a_block_and_the_lead_count() -> None:
+    frames = clip(40)
+
+    def made(first: int) -> str:
+        request = FillRequest(tuple(frames[first:30]), tuple(frames[30:]), (Fraction(59, 50),), Fraction(1, 25))
+        return digest(fill_gap(request, Toy(block=8, lead=3)).frames[0])
+
+    assert made(0) == made(20) != made(21)  # 8 + 3 - 1 = 10 frames
 
 
 def test_the_stateless_call_answers_times_between_ticks_in_the_order_asked() -> None:
