@@ -47,8 +47,10 @@ def vgan(*arguments: str | Path, results: bool = True) -> None:
         sys.exit(status)
 
 
-def generator() -> list[str]:
-    """Options for `vgan fill`: none where a trained bundle is found, else the declared fallback."""
+def generator(name: str | None) -> list[str]:
+    """Options for `vgan fill`: the generator of that name; else ours where a bundle is found; else the fallback."""
+    if name:
+        return ["--generator", name]
     try:
         locate.find("base")
     except BundleMissing:
@@ -164,6 +166,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="Break a clip, repair it, and compare with the truth.")
     parser.add_argument("--source", type=Path, default=HERE / "city.mp4")
     parser.add_argument("--out", type=Path, default=Path("out"))
+    parser.add_argument("--generator", help="who makes the frames, for example blend; default: vgan's own")
     arguments = parser.parse_args()
     out: Path = arguments.out
     out.mkdir(parents=True, exist_ok=True)
@@ -173,9 +176,8 @@ def main() -> None:
     lost = truth["frames"] - len(truth["kept"])
     print(f"{broken}: {truth['frames']} frames, {lost} of them lost, {len(truth['faults'])} faults planted")
     vgan("scan", broken)
-    vgan(
-        "fill", broken, repaired, "--report", report_file, "--overwrite", *generator(), results=False
-    )  # the same table again
+    options = ["--report", report_file, "--overwrite", *generator(arguments.generator)]
+    vgan("fill", broken, repaired, *options, results=False)  # it would print the same table again
 
     report = json.loads(report_file.read_text())
     ran, spent = report["provider"], report["seconds"]["make"]
