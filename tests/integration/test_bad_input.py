@@ -17,7 +17,7 @@ from pathlib import Path
 import av
 import fakebundle
 import pytest
-from clips import _tone, drop, moving_frames, to_av, write_clip
+from clips import drop, moving_frames, to_av, tone, write_clip
 from strangers import PLUGINS, install
 
 from vgan_plugin.cli import main
@@ -85,7 +85,7 @@ def test_sound_alone(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None
     with av.open(str(path), "w", format="matroska") as out:
         sound = out.add_stream("flac", rate=48000)
         sound.codec_context.layout = "mono"
-        _tone(out, sound, 0.3)
+        tone(out, sound, 0.3)
     assert "audio" in refused(capsys, 3, "VGAN-303", path, tmp_path / "out.mkv")
 
 
