@@ -1,0 +1,119 @@
+"""A run folder becomes a bundle that gives, through the sessions that serve it, what the network gives in torch."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+torch = pytest.importorskip("torch", reason="needs the training extra")
+onnx = pytest.importorskip("onnx", reason="needs the export extra")
+
+from vgan_export import graphs, pack, parity  # noqa: E402
+from vgan_plugin.bundle import store  # noqa: E402
+from vgan_plugin.bundle.store import Bundle  # noqa: E402
+from vgan_plugin.errors import ExportFailed, OutputExists  # noqa: E402
+from vgan_plugin.runtime.session import GraphSessions  # noqa: E402
+from vgan_plugin.training import checkpoint  # noqa: E402
+from vgan_plugin.training.generator import PRESETS, Generator  # noqa: E402
+from vgan_plugin.types import ExportRequest  # noqa: E402
+
+pytestmark = [pytest.mark.slow, pytest.mark.needs_torch]
+
+
+def trained() -> Generator:
+    """A generator none of whose heads is at zero, as after a training."""
+    torch.manual_seed(3)
+    generator = Generator(PRESETS["tiny"])
+    for layer in generator.modules():
+        if isinstance(layer, torch.nn.Conv2d) and not layer.weight.any():
+            torch.nn.init.normal_(layer.weight, std=0.01)
+    return generator.eval()
+
+
+def run_folder(folder: Path, generator: Generator) -> Path:
+    folder.mkdir()
+    facts = {"kind": "vgan-run", "format": 1, "preset": "tiny", "seed": 0, "data": "a few clips", "options": {}}
+    (folder / "run.json").write_text(json.dumps(facts), "utf-8")
+    meta = {"kind": "weights", "preset": "tiny", "step": 12, "val": {"psnr": 30.5}}
+    checkpoint.save(folder / "weights.npz", checkpoint.pack("ema", generator), meta)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    root = tmp_path_factory.mktemp("export")
+    return pack.export(ExportRequest(run_folder(root / "run", trained()), root / "My Bundle"))
+
+
+@pytest.fixture(scope="module")
+def bundle(folder: Path) -> Bundle:
+    return store.load(folder)
+
+
+def test_the_bundle_says_where_it_comes_from(bundle: Bundle) -> None:
+    manifest = bundle.manifest
+    assert (manifest.name, manifest.preset, manifest.opset) == ("my-bundle", "tiny", 20)
+    assert (manifest.training.steps, manifest.training.metrics["psnr"]) == (12, 30.5)
+    assert manifest.parameters == sum(p.numel() for p in Generator(PRESETS["tiny"]).parameters())
+    assert manifest.gflop_per_megapixel > 1
+
+
+def test_the_parity_report_covers_a_whole_chain_at_three_sizes(bundle: Bundle) -> None:
+    report = bundle.manifest.parity
+    assert report["steps"] == bundle.manifest.block + bundle.manifest.lead
+    assert len(report["sizes"]) == 3
+    assert any(size["height"] % 2 and size["width"] % 2 for size in report["sizes"])
+    for size in report["sizes"]:
+        assert 0 < size["largest"] <= parity.LARGEST
+        assert size["mean"] <= parity.MEAN
+
+
+def test_parity_fails_for_another_network(bundle: Bundle) -> None:
+    other = graphs.rounded(trained())
+    with torch.no_grad():
+        other.fusion.leave2.bias += 0.01
+    with pytest.raises(ExportFailed, match="largest difference"):
+        parity.compare(other, bundle, steps=5)
+
+
+def test_one_file_serves_every_size(bundle: Bundle) -> None:
+    sessions = GraphSessions(bundle, "cpu", threads=1)
+    for height, width in ((32, 32), (48, 80), (96, 64)):
+        frame = np.random.default_rng(0).random((1, 3, height, width), np.float32)
+        out = sessions.run("encode", {"frame": frame, "valid": np.ones((1, 1, height, width), np.float32)})
+        assert sessions.to_numpy(out["f16"]).shape[2:] == (height // 16, width // 16)
+
+
+def test_weights_are_stored_once_as_halves(bundle: Bundle) -> None:
+    learned = [p.numel() for p in Generator(PRESETS["tiny"]).parameters() if p.numel() >= graphs.SMALLEST_EXTERNAL]
+    size = len(bundle.external()[graphs.WEIGHTS])
+    assert 2 * sum(learned) <= size < 2 * sum(learned) * 1.25
+
+
+def test_graphs_keep_to_operators_that_cuda_has(bundle: Bundle) -> None:
+    used = set()
+    for name in bundle.manifest.graphs:
+        model = onnx.load_from_string(bundle.graph(name))
+        assert model.ir_version <= 10
+        assert [o.version for o in model.opset_import if o.domain in ("", "ai.onnx")] == [20]
+        used |= {node.op_type for node in model.graph.node}
+    assert not used & {"If", "Loop", "Scan", "ScatterND", "NonZero", "PRelu"}
+    assert "DeformConv" in used
+
+
+def test_an_existing_bundle_is_not_replaced_unasked(folder: Path) -> None:
+    with pytest.raises(OutputExists):
+        pack.export(ExportRequest(folder.parent / "run", folder))
+
+
+def test_what_is_no_run_folder_is_said_and_leaves_nothing_behind(tmp_path: Path) -> None:
+    with pytest.raises(ExportFailed, match="not a run folder"):
+        pack.export(ExportRequest(tmp_path / "nowhere", tmp_path / "out"))
+    empty = run_folder(tmp_path / "run", trained())
+    (empty / "weights.npz").unlink()
+    with pytest.raises(ExportFailed, match="no weights yet"):
+        pack.export(ExportRequest(empty, tmp_path / "out"))
+    assert [path.name for path in tmp_path.iterdir()] == ["run"]
