@@ -184,6 +184,21 @@ def test_the_output_exists(source: Path, tmp_path: Path, capsys: pytest.CaptureF
     assert len(times(output)) == 12
 
 
+def test_what_can_be_known_before_the_long_part_is_said_before_it(
+    source: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def scanned(*_: object, **__: object) -> None:
+        raise AssertionError("the whole file was looked at first")
+
+    monkeypatch.setattr("vgan_plugin.hosts.file.look", scanned)
+    (tmp_path / "out.mkv").touch()
+    refused(capsys, 4, "VGAN-402", source, tmp_path / "out.mkv")
+    refused(capsys, 5, "VGAN-508", source, tmp_path / "new.mkv", "--generator", "nope")
+    refused(capsys, 5, "VGAN-502", source, tmp_path / "new.mkv", "--model", "nope")
+    (tmp_path / "plan.json").write_text("{")
+    refused(capsys, 3, "VGAN-306", source, tmp_path / "new.mkv", "--plan", tmp_path / "plan.json")
+
+
 @pytest.mark.parametrize("place", ["no/such/folder/out.mkv", "in.mkv/out.mkv", "/proc/out.mkv"])
 def test_a_place_that_cannot_be_written_to(
     source: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], place: str

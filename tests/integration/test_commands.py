@@ -16,7 +16,6 @@ import pytest
 from clips import drop, freeze, join, moving_frames, write_clip
 from strangers import install
 
-from vgan_plugin.bundle import locate
 from vgan_plugin.cli import main
 from vgan_plugin.media.reader import VideoReader
 from vgan_plugin.types import Frame
@@ -269,8 +268,6 @@ sys.meta_path.insert(0, Refuse())
 
 @pytest.mark.parametrize("generator", ["recurrent", "blend"])
 def test_a_whole_fill_works_without_torch_and_onnx(tmp_path: Path, generator: str) -> None:
-    if generator == "recurrent" and not locate.available():
-        pytest.skip("no bundle ships yet")
     source = write_clip(tmp_path / "in.mkv", drop(moving_frames(12), 5))
     (tmp_path / "site").mkdir()
     (tmp_path / "site" / "sitecustomize.py").write_text(NO_TORCH)

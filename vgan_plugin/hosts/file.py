@@ -306,9 +306,7 @@ def _copied(source: Path, output: Path, report: Report, encoding: Encoding, say:
     try:
         with _timed(report.seconds, "copy"):
             left = remux(source, output, overwrite=encoding.overwrite)
-    except OutputError as error:
-        if type(error) is not OutputError:  # the output exists, or is the input: encoding would not help
-            raise
+    except OutputError as error:  # where encoding does not help either, it says so
         _note(report, f"encoded, because the streams cannot be copied: {error.why}", say)
         return False
     report.copied, report.frames_out = True, report.frames_in
