@@ -18,7 +18,8 @@ from strangers import install
 
 from vgan_plugin.cli import main
 from vgan_plugin.media.reader import VideoReader
-from vgan_plugin.types import Frame
+from vgan_plugin.runtime.simple import Simple
+from vgan_plugin.types import Frame, Made, RenderRequest
 
 BLEND = ["--generator", "blend"]
 
@@ -128,6 +129,25 @@ def test_a_fallback_instead_of_the_generator_is_status_1_and_named(
     out, err = capsys.readouterr()
     assert "1 repeat" in out
     assert "frame 5 at 0:00:00.200 is a repeat: confidence 0.000 is below the minimum 0.5" in err
+
+
+def test_a_generator_that_crashes_on_a_frame_costs_that_frame_its_quality_and_nothing_else(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    calm = Simple.render
+
+    def crash(self: Simple, request: RenderRequest) -> Made:
+        if self.info.name == "blend" and request.pts == 200:
+            raise MemoryError("the device is full")
+        return calm(self, request)
+
+    monkeypatch.setattr(Simple, "render", crash)
+    source = write_clip(tmp_path / "in.mkv", drop(moving_frames(16), 5, 9))
+    assert main(["fill", str(source), str(tmp_path / "out.mkv"), *BLEND]) == 1
+    out, err = capsys.readouterr()
+    assert "2 made (1 repeat, 1 blend)" in out
+    assert "blend failed at 0.200 s: MemoryError: the device is full" in err
+    assert len(frames_of(tmp_path / "out.mkv")) == 16
 
 
 def test_what_scan_prints_is_a_plan_that_fill_takes_back_edited_or_not(
@@ -278,3 +298,48 @@ def test_a_whole_fill_works_without_torch_and_onnx(tmp_path: Path, generator: st
     trained = vgan("train", tmp_path, tmp_path / "run", env=env)
     assert trained.returncode == 5
     assert "[VGAN-513]" in trained.stderr
+
+
+def test_train_and_export_go_to_the_plugin_that_takes_them(tmp_path: Path) -> None:
+    site = install(tmp_path / "site", "vgan_nearest")
+    env = environment(site)
+    trained = vgan("train", tmp_path, tmp_path / "nearest", "--preset", "nearest", "--json", env=env)
+    assert (trained.returncode, trained.stderr) == (0, "")
+    assert json.loads(trained.stdout)["run"] == str(tmp_path / "nearest")
+    exported = vgan("export", tmp_path / "nearest", tmp_path / "bundle", env=env)
+    assert (exported.returncode, exported.stderr) == (0, "")
+    assert exported.stdout.startswith(str(tmp_path / "bundle"))
+
+
+def on_a_terminal(*arguments: object, **more: str) -> str:
+    """What a terminal of a hundred columns gets."""
+    ours, theirs = os.openpty()
+    command = [sys.executable, "-m", "vgan_plugin.cli", *map(str, arguments)]
+    env = {**os.environ, "TERM": "xterm", "COLUMNS": "100", **more}
+    with subprocess.Popen(command, stdout=theirs, stderr=theirs, env=env) as process:
+        os.close(theirs)
+        got = b""
+        while True:
+            try:
+                part = os.read(ours, 65536)
+            except OSError:  # Linux says so when the last writer has left
+                break
+            if not part:
+                break
+            got += part
+    os.close(ours)
+    assert process.returncode == 0
+    return got.decode()
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="there are no pseudo-terminals")
+def test_a_terminal_gets_progress_with_speed_and_no_colour_is_respected(tmp_path: Path) -> None:
+    source = write_clip(tmp_path / "in.mkv", drop(moving_frames(12), 5))
+    shown = on_a_terminal("fill", source, tmp_path / "out.mkv", *BLEND)
+    assert "11/11" in shown
+    assert "frames/s" in shown
+    assert "\x1b[32m" in shown
+    plain = on_a_terminal("fill", source, tmp_path / "out2.mkv", *BLEND, NO_COLOR="1")
+    assert "11/11" in plain
+    assert "\x1b[32m" not in plain
+    assert "frames/s" not in on_a_terminal("fill", source, tmp_path / "out3.mkv", *BLEND, "--quiet")

@@ -79,7 +79,8 @@ def _words(facts: Mapping[str, Any]) -> str:
 
 def summary(report: Report) -> str:
     """One line: what came out."""
-    what = f"{report.output}: {report.frames_out} frames"
+    name = "thrown away" if str(report.output) == "null:" else report.output
+    what = f"{name}: {report.frames_out} frames"
     if report.copied:
         return f"{what}, {'left as they were' if report.unrepaired else 'nothing to repair'}: copied, not re-encoded"
     methods = ", ".join(f"{count} {method}" for method, count in report.methods.most_common())

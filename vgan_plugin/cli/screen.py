@@ -7,7 +7,16 @@ from contextlib import contextmanager
 
 from rich.console import Console
 from rich.markup import escape
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, ProgressColumn, Task, TextColumn, TimeRemainingColumn
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    ProgressColumn,
+    Task,
+    TaskID,
+    TextColumn,
+    TimeRemainingColumn,
+)
 from rich.table import Table
 from rich.text import Text
 
@@ -44,12 +53,16 @@ def progress() -> Iterator[Callable[[str, int, int], None]]:
         transient=True,
         redirect_stdout=False,
     )
-    tasks = {}
+    tasks: dict[str, TaskID] = {}
+    last: dict[str, int] = {}
 
     def tick(stage: str, done: int, total: int) -> None:
         if stage not in tasks:
+            for earlier, task in tasks.items():  # a file's own count of its frames is a guess
+                bars.update(task, completed=last[earlier], total=last[earlier])
             tasks[stage] = bars.add_task(stage, total=total or None)
-        bars.update(tasks[stage], completed=done, total=total or None)
+        last[stage] = done
+        bars.update(tasks[stage], completed=done, total=max(total, done) if total else None)
 
     with bars:
         yield tick

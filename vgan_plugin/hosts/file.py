@@ -237,7 +237,7 @@ def _scan(reader: VideoReader, policy: GapPolicy, document: object, tick: Tick, 
 def _look(reader: VideoReader, seconds: dict[str, float], tick: Tick, say: Say) -> tuple[Timeline, list[Event]]:
     manager = get_plugin_manager()
     with _timed(seconds, "scan"):
-        frames = _counted(reader.frames(), "scan", reader.facts.count, tick)
+        frames = _counted(reader.frames(), "scan", _about(reader.facts), tick)
         timeline, events = look(frames, manager.detectors(), rate=reader.facts.rate)
     for problem in manager.problems:
         say(str(problem))
@@ -337,6 +337,11 @@ def _read_plan(path: Path | None) -> object:
         raise PlanUnusable(
             f"{path} is not a plan", f"it is not JSON ({error})", "`vgan scan --json` writes one"
         ) from error
+
+
+def _about(facts: VideoFacts) -> int:
+    """How many frames a file may have, as far as it says; 0 when it says nothing."""
+    return facts.count or round((facts.duration or 0) * (facts.rate or 0))
 
 
 def _counted(items: Iterable[T], stage: str, total: int, tick: Tick) -> Iterator[T]:
