@@ -63,9 +63,27 @@ def test_a_conversion_that_repeats_every_fifth_picture_is_left_alone():
     assert spans(retimed([MOVING[i - i // 5] for i in range(45)])) == []
 
 
+def test_a_conversion_with_uneven_steps_is_left_alone():
+    wide = moving_frames(80, 160, 96, speed=(1, 0))
+    places = np.cumsum([2, 3] * 14)
+    assert spans(retimed([wide[p] for i, p in enumerate(places) for _ in range(1 + (i + 1) % 2)])) == []
+
+
+def test_a_small_step_among_other_small_ones_is_no_repeat():
+    wide = moving_frames(140, 160, 96, speed=(1, 0))
+    places = np.cumsum([6] * 12 + [1, 6, 6, 2] + [6] * 8)
+    assert spans([replace(wide[p], pts=i) for i, p in enumerate(places)]) == []
+
+
 @pytest.mark.parametrize("hold", [2, 3])
 def test_animation_on_twos_or_threes_is_left_alone(hold: int):
     assert spans(retimed([MOVING[i // hold] for i in range(60)])) == []
+
+
+def test_animation_on_twos_is_left_alone_however_uneven_its_motion():
+    wide = moving_frames(80, 160, 96, speed=(1, 0))
+    places = [0, 2, 3, 4, 4, 13, 14, 15, 25, 26, 31, 38, 47, 48, 53, 54]
+    assert spans(retimed([wide[place] for place in places for _ in range(2)])) == []
 
 
 def test_pull_down_is_left_alone():

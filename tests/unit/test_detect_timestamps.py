@@ -62,6 +62,8 @@ def test_scattered_holes_are_all_found(data: st.DataObject, rate: Fraction, roun
     ("what", "steps"),
     [
         ("24 in 60", [2, 3] * 20),
+        ("25 in 60", [2, 2, 3, 2, 3] * 8),
+        ("a slow stretch", [33] * 12 + [66] * 6 + [33] * 12),
         ("every other step double", [20, 40] * 20),
         ("three lengths", [33, 50, 67] * 12),
         ("a phone that slows down in the dark", [33, 34, 33] * 6 + [66, 67, 67] * 6 + [33, 33, 34] * 6),
