@@ -177,7 +177,7 @@ def main() -> None:
         if folder.untouched:
             continue
         for seed in range(SEEDS):
-            rng = random.Random(f"{name} {seed}")  # noqa: S311
+            rng = random.Random(f"{name} {seed}")
             for what, plant, lengths in plants:
                 broken, truth = plant(frames, places(len(frames), rng, lengths))
                 events = look(what, name, broken, truth)

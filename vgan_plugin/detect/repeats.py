@@ -285,7 +285,7 @@ class Repeats:
             return False  # every picture is held: animation on twos, on threes
         lost = [other.lost for other in near if other.lost is not None]
         if len(near) >= 3 and _regular([other.event for other in near]):
-            return len(lost) >= 2 and median(lost) > 0.75
+            return len(lost) >= 2 and median(lost) > 0.6
         if len(lost) >= 3:
             # Where motion itself is uneven, some repeats look like none by chance, but hardly most of them.
             return sum(value < 0.4 for value in lost) < 0.7 * len(lost)
