@@ -23,7 +23,8 @@ from vgan_plugin.training.recurrence import ConvLSTM, State
 STRIDE = 16
 NOISE = 16  # channels of noise, at 1/16
 SMALL = 16  # channels of the few small maps (motion, times), zeros included
-PAINT = -4.0  # logit of the painted part before learning: it shows only where no reference does
+AGREED = 0.03  # mean difference of the two warped references up to which both are believed
+DISPUTE = 6.0  # how fast the smooth picture takes over beyond that, before learning
 HOLE = 1e-3  # share below which a pixel counts as unseen
 BLOCK, LEAD = 32, 8  # frames of a chain's block, and of its lead-in
 
@@ -220,19 +221,22 @@ class Fusion(nn.Module):
         return out
 
 
-def filled(fused: Tensor, cover: Tensor, known: Tensor, mask: Tensor) -> Tensor:
-    """A smooth picture without holes: half-size means of what is there, coarser ones where nothing is (push-pull,
-    Gortler et al., "The Lumigraph", 1996). What is there: the known part, and the references where they are valid.
+def smooth(fused: Tensor, cover: Tensor, known: Tensor, mask: Tensor) -> Tensor:
+    """The picture without detail and without holes, at a quarter of the resolution: means of what is there, coarser ones
+    where nothing is (push-pull, Gortler et al., "The Lumigraph", 1996). What is there: the known part, and the
+    references where they are valid.
 
     Args:
         fused: (n, 3, H, W).
         cover: (n, 1, H, W), 1 = a valid reference reaches this pixel.
         known: (n, 3, H, W).
         mask: (n, 1, H, W), 1 = unknown.
+
+    Returns: (n, 3, H/4, W/4).
     """
     there = 1 - mask + mask * cover
-    sums, shares = [F.avg_pool2d((1 - mask) * known + mask * cover * fused, 2)], [F.avg_pool2d(there, 2)]
-    for _ in range(3):
+    sums, shares = [F.avg_pool2d((1 - mask) * known + mask * cover * fused, 4)], [F.avg_pool2d(there, 4)]
+    for _ in range(2):
         sums.append(F.avg_pool2d(sums[-1], 2))
         shares.append(F.avg_pool2d(shares[-1], 2))
     for _ in range(2):  # the coarsest level reaches far
@@ -240,7 +244,7 @@ def filled(fused: Tensor, cover: Tensor, known: Tensor, mask: Tensor) -> Tensor:
     picture = (sums[-1] + 0.5 * HOLE) / (shares[-1] + HOLE)  # grey where there is nothing at all
     for total, share in zip(sums[-2::-1], shares[-2::-1], strict=True):
         picture = total + (1 - share) * upsample(picture)
-    return upsample(picture)
+    return picture
 
 
 class Generator(nn.Module):
@@ -338,10 +342,16 @@ class Generator(nn.Module):
         # The nearer reference weighs more; on one side (a prediction) much more.
         power = torch.where(times[:, :1] * times[:, 1:] < 0, 1.0, 3.0)
         trust = (torch.cat((va, vb), 1) + 1e-4).log() - power * (times.abs() + 1e-3).log()
-        weights = torch.cat((trust + maps[:, :2], maps[:, 2:3] + PAINT), 1).softmax(1)
+        # Where the references disagree, the motion is wrong or hidden, and detail is more likely wrong than right.
+        dispute = F.avg_pool2d(F.avg_pool2d(apart, 4), 3, 1, 1, count_include_pad=False)
+        share = upsample(upsample((DISPUTE * (dispute - AGREED)).clamp(0.002, 0.7)))
+        cover = torch.maximum(va, vb)
+        share = torch.maximum(share, 0.998 - cover)
+        painted = (share / (1 - share)).log() + trust.logsumexp(1, keepdim=True)
+        weights = (torch.cat((trust, painted), 1) + maps[:, :3]).softmax(1)
         sure = weights[:, :2] / weights[:, :2].sum(1, keepdim=True)
         fused = sure[:, :1] * wa + sure[:, 1:] * wb
-        paint = filled(fused, torch.maximum(va, vb), known, mask)
+        paint = upsample(upsample(smooth(fused, cover, known, mask)))
         rgb = fused + weights[:, 2:] * (paint - fused) + F.pixel_shuffle(out[:, 4:], 2)
 
         scale = (0.5 * F.avg_pool2d(apart, 3, 1, 1, count_include_pad=False) + 0.01).log() + maps[:, 3:]
