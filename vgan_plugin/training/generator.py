@@ -222,9 +222,8 @@ class Fusion(nn.Module):
 
 
 def smooth(fused: Tensor, cover: Tensor, known: Tensor, mask: Tensor) -> Tensor:
-    """The picture without detail and without holes, at a quarter of the resolution: means of what is there, coarser ones
-    where nothing is (push-pull, Gortler et al., "The Lumigraph", 1996). What is there: the known part, and the
-    references where they are valid.
+    """The picture without detail and without holes: means of what is there, coarser ones where nothing is (push-pull,
+    Gortler et al., "The Lumigraph", 1996). What is there: the known part, and the references where they are valid.
 
     Args:
         fused: (n, 3, H, W).
