@@ -142,20 +142,3 @@ class Shouting:
 
 def test_a_strangers_detector_is_heard():
     assert [e.kind for e in scan(MOVING[:6], [*BUILTIN, Shouting])[1]] == ["blank"]
-
-
-class Broken(Shouting):
-    def feed(self, index: int, frame: Frame) -> Iterable[Event]:
-        if index == 2:
-            raise RuntimeError("no")
-        return super().feed(index, frame)
-
-
-def test_a_detector_that_crashes_is_named_and_the_others_go_on():
-    told: list[str] = []
-    frames = freeze(MOVING, 20)
-    events = scan(frames, [Broken, *BUILTIN], failed=lambda name, error: told.append(f"{name}: {error}"))[1]
-    assert told == ["Broken: no"]
-    assert [e.kind for e in events] == ["duplicate"]
-    with pytest.raises(RuntimeError, match="no"):
-        scan(frames, [Broken])

@@ -6,10 +6,9 @@ many frames after a fault it may need. `docs/detection.md` tells how each verdic
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from fractions import Fraction
-from functools import partial
 from typing import Protocol
 
 from vgan_plugin.detect.blanks import Blanks
@@ -53,45 +52,27 @@ def scan(
     frames: Iterable[Frame],
     detectors: Iterable[type[Detector]] = BUILTIN,
     rate: Fraction | None = None,
-    failed: Callable[[str, Exception], None] | None = None,
 ) -> tuple[Timeline, list[Event]]:
     """Look at a whole clip.
 
     Args:
         frames: the clip in presentation order; each is let go after the detectors have seen it.
-        detectors: classes; each is made once.
+        detectors: classes; each is made once. A stranger's comes guarded, see `plugins`.
         rate: frames a second as the container declares them, a hint for the timeline.
-        failed: told the name of a detector that crashed, and how; the others go on without it. None = it is raised.
 
     Returns: the timeline, and the events in order of time, without contradictions.
     """
     pts: list[int] = []
     time_base = Fraction(1, 25)
     events: list[Event] = []
-    live: dict[type[Detector], Detector] = {}
-
-    def ask(kind: type[Detector], question: Callable[[], Iterable[Event]]) -> None:
-        try:
-            events.extend(question())
-        except Exception as error:
-            if failed is None:
-                raise
-            live.pop(kind, None)
-            failed(kind.__name__, error)
-
-    def make(kind: type[Detector]) -> Iterable[Event]:
-        live[kind] = kind()
-        return ()
-
-    for kind in detectors:
-        ask(kind, partial(make, kind))
+    live = [kind() for kind in detectors]
     for index, frame in enumerate(frames):
         pts.append(frame.pts)
         time_base = frame.time_base
-        for kind, detector in list(live.items()):
-            ask(kind, partial(detector.feed, index, frame))
-    for kind, detector in list(live.items()):
-        ask(kind, detector.finish)
+        for detector in live:
+            events.extend(detector.feed(index, frame))
+    for detector in live:
+        events.extend(detector.finish())
     timeline = Timeline(tuple(pts), time_base, rate)
     return timeline, resolve(events, timeline)
 

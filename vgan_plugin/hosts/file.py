@@ -279,7 +279,6 @@ def _make(
         options=encoding.options,
         overwrite=encoding.overwrite,
     )
-    writer.last_duration = period if rate is None else 1 / rate
     with writer:
         for line in writer.not_copied:  # said before the work begins
             _note(report, f"not copied: {line}", say)
@@ -293,6 +292,7 @@ def _make(
                     report.made.append(record)
             if opener is not None:
                 report.ran(generator)
+            writer.last_duration = (reader.last_duration or period) if rate is None else 1 / rate
             writer.close()
     report.frames_out = writer.frames
     for line in writer.notes:
