@@ -7,6 +7,7 @@ them and fold all shape arithmetic away.
 
 from __future__ import annotations
 
+import json
 import logging
 import warnings
 from collections.abc import Sequence
@@ -17,19 +18,21 @@ from typing import Any
 import numpy as np
 import onnx
 import torch
+from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 from torch import Tensor, nn
 
 from vgan_plugin.bundle.signature import Graph
 from vgan_plugin.bundle.signature import Tensor as Signature
+from vgan_plugin.training.checkpoint import INDEX
 from vgan_plugin.training.generator import NOISE, STRIDE, Features, Generator
 from vgan_plugin.training.recurrence import State
 
 OPSET = 20
 IR_VERSION = 10
 WEIGHTS = "weights.bin"
-SMALLEST_EXTERNAL = 64
-"""Elements from which a weight goes into the shared file; smaller constants stay in the graph, in fp32."""
+LEARNED = "generator."
+"""How the names of learned weights begin in the graphs."""
 ALIGNMENT = 64
 HEADROOM = 0.5
 _HEIGHT, _WIDTH = 256, 448  # of the example inputs
@@ -158,6 +161,7 @@ def export_graphs(generator: Generator, folder: Path) -> dict[str, Graph]:
         The graphs' signatures for the manifest.
     """
     blob = bytearray()
+    index: dict[str, dict[str, object]] = {}
     found = {}
     for name, module in (
         ("encode", Encode(generator)),
@@ -166,10 +170,14 @@ def export_graphs(generator: Generator, folder: Path) -> dict[str, Graph]:
     ):
         model = _trace(module.eval(), module.inputs, module.outputs)
         onnx.checker.check_model(model)
-        _store_halves(model, blob)
+        _store_halves(model, blob, index)
         (folder / f"{name}.onnx").write_bytes(model.SerializeToString())
         found[name] = Graph(f"{name}.onnx", _signatures(module.inputs), _signatures(module.outputs))
+    for name, weight in generator.state_dict().items():
+        if name not in index:  # the exporter keeps one of several equal weights; whoever trains on wants each
+            _store(name, weight.numpy(), blob, index)
     (folder / WEIGHTS).write_bytes(bytes(blob))
+    (folder / INDEX).write_text(json.dumps(index, indent=0) + "\n", "utf-8")
     return found
 
 
@@ -235,25 +243,34 @@ def _trace(module: nn.Module, inputs: Sequence[Port], outputs: Sequence[Port]) -
     return model
 
 
-def _store_halves(model: onnx.ModelProto, blob: bytearray) -> None:
-    """Move every large fp32 weight into `blob` as fp16, with a Cast in the graph that folds when it is loaded."""
+def _store_halves(model: onnx.ModelProto, blob: bytearray, index: dict[str, dict[str, object]]) -> None:
+    """Move the learned weights into `blob` as fp16, with a Cast in the graph that folds when it is loaded.
+
+    The built-in filters stay in the graph: they are small, and exact in fp32 only.
+    """
     casts = []
     for weight in model.graph.initializer:
-        array = numpy_helper.to_array(weight)
-        if array.dtype != np.float32 or array.size < SMALLEST_EXTERNAL:
+        if not weight.name.startswith(LEARNED):
             continue
-        half = array.astype(np.float16)
-        if not np.array_equal(half.astype(np.float32), array):
-            continue  # a built-in filter, exact in fp32 only
-        name, data = weight.name, half.tobytes()
+        name, array = weight.name, numpy_helper.to_array(weight)
+        offset, length = _store(name.removeprefix(LEARNED), array, blob, index)
         weight.Clear()
         weight.name, weight.data_type = name + ".half", TensorProto.FLOAT16
         weight.dims.extend(array.shape)
         weight.data_location = TensorProto.EXTERNAL
-        for key, value in (("location", WEIGHTS), ("offset", str(len(blob))), ("length", str(len(data)))):
+        for key, value in (("location", WEIGHTS), ("offset", str(offset)), ("length", str(length))):
             weight.external_data.add(key=key, value=value)
-        blob += data + bytes(-len(data) % ALIGNMENT)
         casts.append(helper.make_node("Cast", [name + ".half"], [name], to=TensorProto.FLOAT))
     nodes = [*casts, *model.graph.node]
     del model.graph.node[:]
     model.graph.node.extend(nodes)
+
+
+def _store(
+    name: str, array: NDArray[np.float32], blob: bytearray, index: dict[str, dict[str, object]]
+) -> tuple[int, int]:
+    """Append one weight as fp16 and note where it lies: (offset, length) in bytes."""
+    offset, data = len(blob), array.astype(np.float16).tobytes()
+    index[name] = {"offset": offset, "shape": list(array.shape)}
+    blob += data + bytes(-len(data) % ALIGNMENT)
+    return offset, len(data)

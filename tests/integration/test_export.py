@@ -88,9 +88,18 @@ def test_one_file_serves_every_size(bundle: Bundle) -> None:
 
 
 def test_weights_are_stored_once_as_halves(bundle: Bundle) -> None:
-    learned = [p.numel() for p in Generator(PRESETS["tiny"]).parameters() if p.numel() >= graphs.SMALLEST_EXTERNAL]
-    size = len(bundle.external()[graphs.WEIGHTS])
-    assert 2 * sum(learned) <= size < 2 * sum(learned) * 1.25
+    learned = sum(p.numel() for p in Generator(PRESETS["tiny"]).parameters())
+    assert 2 * learned <= len(bundle.external()[graphs.WEIGHTS]) < 2 * learned * 1.1
+    for name in bundle.manifest.graphs:
+        assert len(bundle.graph(name)) < 250_000
+
+
+def test_training_goes_on_from_a_bundle(folder: Path) -> None:
+    wanted = graphs.rounded(trained())
+    found = Generator(PRESETS["tiny"])
+    checkpoint.unpack(checkpoint.shipped(folder), "ema", found)
+    for name, weight in wanted.state_dict().items():
+        assert torch.equal(weight, found.state_dict()[name])
 
 
 def test_graphs_keep_to_operators_that_cuda_has(bundle: Bundle) -> None:

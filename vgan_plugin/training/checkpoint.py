@@ -7,6 +7,7 @@ leaves the last good one.
 from __future__ import annotations
 
 import json
+import math
 import os
 import zipfile
 from collections.abc import Mapping
@@ -17,9 +18,12 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from vgan_plugin.bundle import store
 from vgan_plugin.errors import OutputError, TrainingFailed
 
 META = "meta.json"
+INDEX = "weights.json"
+"""Of a bundle: where each weight lies in its file of fp16 weights, by the network's name for it."""
 
 
 def save(path: Path, tensors: Mapping[str, Tensor], meta: Mapping[str, Any]) -> None:
@@ -57,6 +61,34 @@ def load(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
     except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
         raise TrainingFailed(f"{path} cannot be read", str(error), "give a file that a training has saved") from error
     return tensors, meta
+
+
+def shipped(path: Path) -> dict[str, Tensor]:
+    """The weights of a bundle that our exporter made, as `ema/...`, fp32.
+
+    Raises:
+        BundleError: the bundle is damaged.
+        TrainingFailed: it does not say where its weights lie.
+    """
+    bundle = store.load(path)
+    external = bundle.external()
+    try:
+        index: dict[str, dict[str, Any]] = json.loads(bundle.contents[INDEX])
+        (blob,) = external.values()
+        return {
+            f"ema/{name}": torch.from_numpy(
+                np.frombuffer(blob, np.float16, math.prod(entry["shape"]), entry["offset"])
+                .reshape(entry["shape"])
+                .astype(np.float32)
+            )
+            for name, entry in index.items()
+        }
+    except (KeyError, ValueError, TypeError) as error:
+        raise TrainingFailed(
+            f"The bundle {path} cannot be trained further",
+            f"its {INDEX} does not say where its weights lie ({error})",
+            "start from the run folder it was exported from",
+        ) from error
 
 
 def pack(prefix: str, part: nn.Module | torch.optim.Optimizer) -> dict[str, Tensor]:

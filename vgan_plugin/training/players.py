@@ -224,8 +224,11 @@ class Players:
         checkpoint.save(path, checkpoint.pack("ema", self.ema), meta)
 
     def start_from(self, path: Path) -> None:
-        """Take weights from a run folder or a `weights.npz`; optimisers and judges stay fresh."""
-        tensors, _ = checkpoint.load(path / "weights.npz" if path.is_dir() else path)
+        """Take weights from a run folder, a `weights.npz` or a bundle; optimisers and judges stay fresh."""
+        if (path / "bundle.json").exists() or path.suffix == ".zip":
+            tensors = checkpoint.shipped(path)
+        else:
+            tensors, _ = checkpoint.load(path / "weights.npz" if path.is_dir() else path)
         for network in (self.generator, self.ema):
             checkpoint.unpack(tensors, "ema", network)
 
