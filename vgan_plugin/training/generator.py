@@ -23,8 +23,7 @@ from vgan_plugin.training.recurrence import ConvLSTM, State
 STRIDE = 16
 NOISE = 16  # channels of noise, at 1/16
 SMALL = 16  # channels of the few small maps (motion, times), zeros included
-AGREED = 0.03  # mean difference of the two warped references up to which both are believed
-DISPUTE = 6.0  # how fast the smooth picture takes over beyond that, before learning
+FAINT = 1e-4  # power of detail below which it is not worth a judgement
 HOLE = 1e-3  # share below which a pixel counts as unseen
 BLOCK, LEAD = 32, 8  # frames of a chain's block, and of its lead-in
 
@@ -246,6 +245,30 @@ def smooth(fused: Tensor, cover: Tensor, known: Tensor, mask: Tensor) -> Tensor:
     return picture
 
 
+def doubt(fused: Tensor, apart: Tensor) -> Tensor:
+    """How much of the detail to give up before learning: Wiener's share of noise in it.
+
+    Where the motion is wrong or hidden, the two warped references err independently: a quarter of the power of their
+    difference is the power of the error in their mean. Beside the power of the mean's detail it says how much of that
+    detail is wrong.
+
+    Args:
+        fused: (n, 3, H, W), mean of the warped references.
+        apart: (n, 3, H, W), their difference.
+
+    Returns: (n, 1, H, W) in 0.002..0.8.
+    """
+
+    def power(x: Tensor) -> Tensor:
+        """Of what the smooth picture lacks: variance within cells of 4x4, over some 20x20 pixels."""
+        x = x.mean(1, keepdim=True)
+        variance = F.avg_pool2d(x * x, 4) - F.avg_pool2d(x, 4).square()
+        return F.avg_pool2d(variance, 5, 1, 2, count_include_pad=False)
+
+    share = 0.45 * power(apart) / (power(fused) + FAINT) - 0.3
+    return upsample(upsample(share.clamp(0.002, 0.8)))
+
+
 class Generator(nn.Module):
     """The recurrent generator G of the adversarial game."""
 
@@ -341,17 +364,14 @@ class Generator(nn.Module):
         # The nearer reference weighs more; on one side (a prediction) much more.
         power = torch.where(times[:, :1] * times[:, 1:] < 0, 1.0, 3.0)
         trust = (torch.cat((va, vb), 1) + 1e-4).log() - power * (times.abs() + 1e-3).log()
-        # Where the references disagree, the motion is wrong or hidden, and detail is more likely wrong than right.
-        dispute = F.avg_pool2d(F.avg_pool2d(apart, 4), 3, 1, 1, count_include_pad=False)
-        share = upsample(upsample((DISPUTE * (dispute - AGREED)).clamp(0.002, 0.7)))
-        cover = torch.maximum(va, vb)
-        share = torch.maximum(share, 0.998 - cover)
-        painted = (share / (1 - share)).log() + trust.logsumexp(1, keepdim=True)
-        weights = (torch.cat((trust, painted), 1) + maps[:, :3]).softmax(1)
-        sure = weights[:, :2] / weights[:, :2].sum(1, keepdim=True)
+        sure = (trust + maps[:, :2]).softmax(1)
         fused = sure[:, :1] * wa + sure[:, 1:] * wb
+        cover = torch.maximum(va, vb)
+        share = torch.maximum(doubt(fused, wa - wb), 0.998 - cover)
+        painted = ((share / (1 - share)).log() + maps[:, 2:3]).sigmoid()
         paint = upsample(upsample(smooth(fused, cover, known, mask)))
-        rgb = fused + weights[:, 2:] * (paint - fused) + F.pixel_shuffle(out[:, 4:], 2)
+        rgb = fused + painted * (paint - fused) + F.pixel_shuffle(out[:, 4:], 2)
+        weights = torch.cat((sure * (1 - painted), painted), 1)
 
         scale = (0.5 * F.avg_pool2d(apart, 3, 1, 1, count_include_pad=False) + 0.01).log() + maps[:, 3:]
         confidence = 1 / (1 + 50 * scale.clamp(-8, 2).exp())
