@@ -47,9 +47,12 @@ def vgan_open_generator(request: OpenRequest) -> FrameGenerator | None:
 
         return Simple(BLEND if request.generator == BLEND.name else REPEAT)
     if request.generator in (None, RECURRENT.name):
+        from vgan_plugin.plugins import get_plugin_manager
         from vgan_plugin.runtime.generator import open_recurrent
 
-        return open_recurrent(request)
+        return open_recurrent(
+            request, [folder for info in get_plugin_manager().generators() for folder in info.bundles]
+        )
     return None
 
 

@@ -6,10 +6,11 @@ that was asked before changes what is made now.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import lru_cache
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -34,14 +35,18 @@ class Features:
     size: tuple[int, int]
 
 
-def open_recurrent(request: OpenRequest) -> RecurrentGenerator:
+def open_recurrent(request: OpenRequest, extra: Iterable[Path] = ()) -> RecurrentGenerator:
     """Open the bundle a request names, on the device it names.
+
+    Args:
+        request: model, device, precision, threads.
+        extra: more folders to look for the model in, those that plugins give.
 
     Raises:
         BundleError: there is no such bundle, or it cannot be used.
         DeviceMissing: the device was asked for by name and is not there.
     """
-    bundle = store.load(locate.find(request.model))
+    bundle = store.load(locate.find(request.model, extra))
     if request.precision not in (None, bundle.manifest.precision):
         raise BundleError(
             f"Bundle {bundle.manifest.name!r} does not run in {request.precision}",
