@@ -4,7 +4,6 @@ The clips should be single shots without faults of their own. Prints the table o
 found when an event has exactly its frames; every other event (cuts aside) is false.
 """
 
-# ruff: noqa: T201 - it prints a table
 from __future__ import annotations
 
 import argparse

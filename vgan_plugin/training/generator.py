@@ -347,7 +347,9 @@ class Generator(nn.Module):
         valid = seen[:, 9:]
         warped = motion.sharpen(seen, flow) / valid.clamp(min=1e-3)
         (wa, wb), (va, vb) = warped.chunk(2), valid.chunk(2)
-        apart = (wa - wb).abs().mean(1, keepdim=True)
+        both = va * vb  # one reference alone disagrees with nobody
+        difference = both * (wa - wb)
+        apart = difference.abs().mean(1, keepdim=True)
         times = offsets.view(n, 2, 1, 1)
 
         flow4, flow8 = F.avg_pool2d(flow2, 2) / 2, F.avg_pool2d(flow2, 4) / 4
@@ -367,13 +369,14 @@ class Generator(nn.Module):
         sure = (trust + maps[:, :2]).softmax(1)
         fused = sure[:, :1] * wa + sure[:, 1:] * wb
         cover = torch.maximum(va, vb)
-        share = torch.maximum(doubt(fused, wa - wb), 0.998 - cover)
+        share = torch.maximum(doubt(fused, difference), 0.998 - cover)
         painted = ((share / (1 - share)).log() + maps[:, 2:3]).sigmoid()
         paint = upsample(upsample(smooth(fused, cover, known, mask)))
         rgb = fused + painted * (paint - fused) + F.pixel_shuffle(out[:, 4:], 2)
         weights = torch.cat((sure * (1 - painted), painted), 1)
 
-        scale = (0.5 * F.avg_pool2d(apart, 3, 1, 1, count_include_pad=False) + 0.01).log() + maps[:, 3:]
+        disagreement = F.avg_pool2d(apart, 3, 1, 1, count_include_pad=False) + 0.1 * (1 - both)
+        scale = (0.5 * disagreement + 0.01).log() + maps[:, 3:]
         confidence = 1 / (1 + 50 * scale.clamp(-8, 2).exp())
         towards = torch.cat((flow[:n].flip(1), flow[n:].flip(1)), 1)
         return Render(rgb, confidence, scale, towards, weights, torch.cat((wa, wb), 1))
