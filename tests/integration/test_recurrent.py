@@ -7,11 +7,13 @@ import random
 from collections.abc import Iterator
 from dataclasses import replace
 from fractions import Fraction
+from pathlib import Path
 
 import numpy as np
 import pytest
 from clips import moving_frames
 
+from vgan_plugin.bundle.locate import SHIPPED
 from vgan_plugin.errors import BundleError, BundleMissing
 from vgan_plugin.fill import Engine, fill_stream
 from vgan_plugin.gaps import Plan, Target, interpolation_plan
@@ -148,6 +150,15 @@ def test_noise_follows_from_the_seed_alone(generator: RecurrentGenerator) -> Non
     one, again, two = (generator._noise(seed, 7, (32, 48)) for seed in (1, 1, 2))
     assert np.array_equal(one, again)
     assert not np.array_equal(one, two)
+
+
+@pytest.mark.parametrize("path", sorted(SHIPPED.iterdir()), ids=lambda path: path.name)
+def test_every_bundle_that_ships_makes_frames_and_is_small(path: Path) -> None:
+    a, truth, b = moving_frames(3, 96, 80, speed=(3, 1))
+    opened = open_recurrent(OpenRequest(model=path.name, device="cpu", threads=1))
+    assert error(between(opened, a, b), truth) < 2
+    opened.close()
+    assert sum(file.stat().st_size for file in path.iterdir()) < 5e6
 
 
 def test_what_cannot_be_opened_is_said() -> None:
