@@ -229,6 +229,16 @@ def test_too_little_confidence_gives_a_repeat_and_its_reason() -> None:
     assert (record.method, record.confidence) == ("toy", 0.0)
 
 
+def test_a_repeat_beside_made_frames_does_not_take_their_state_away() -> None:
+    frames = drop(clip(12), 4, 5, 6)
+    plan = holes(frames, 4, 5, 6)
+    first, *rest = plan.targets
+    mixed = replace(plan, targets=(replace(first, method="repeat"), *rest))
+    made = [record.method for _, record in fill_stream(frames, mixed, Toy()) if record]
+    assert made == ["repeat", "toy", "toy"]
+    assert bytes_of(list(fill_stream(frames, mixed, Toy())))[1:] == bytes_of(list(fill_stream(frames, plan, Toy())))[1:]
+
+
 def test_the_simple_generators_need_no_excuse_when_they_were_asked_for() -> None:
     frames = drop(clip(9), 4)
     for info in (BLEND, REPEAT):

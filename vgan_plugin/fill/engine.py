@@ -110,7 +110,7 @@ class Engine:
         self._wanted_states: Counter[int] = Counter()
         for target in plan.targets:
             self._wanted.update(references(target))
-            if target.method == "generator" and self.block:
+            if self._needs_state(target):
                 self._wanted_states[anchor(target)] += 1
         self._held: dict[int, _Seen] = {}
         self._states: dict[int, Any] = {}
@@ -119,6 +119,9 @@ class Engine:
         # What random access keeps.
         self._ring: OrderedDict[int, _Seen] = OrderedDict()
         self._replays: OrderedDict[tuple[int, int], _Chain] = OrderedDict()
+
+    def _needs_state(self, target: Target) -> bool:
+        return target.method == "generator" and self.block > 0
 
     def _needed_chains(self) -> Iterable[_Chain]:
         chains: dict[tuple[int, int], _Chain] = {}
@@ -251,6 +254,8 @@ class Engine:
             if self._wanted[index] <= 0:
                 del self._wanted[index]
                 self._held.pop(index, None)
+        if not self._needs_state(target):
+            return
         index = anchor(target)
         self._wanted_states[index] -= 1
         if self._wanted_states[index] <= 0:
@@ -274,7 +279,7 @@ class Engine:
 
     def _state(self, target: Target) -> Any:
         """The state after the target's later reference, on the chain of that frame's block."""
-        if target.method != "generator" or not self.block:
+        if not self._needs_state(target):
             return None
         index = anchor(target)
         if index in self._states:
@@ -300,7 +305,7 @@ def references(target: Target) -> tuple[int, ...]:
     Raises:
         PlanUnusable: there is none.
     """
-    found = tuple(index for index in (target.a, target.b) if index is not None)
+    found = tuple(index for index, _ in target.references)
     if not found:
         raise PlanUnusable(
             f"The plan wants a frame at {target.pts} from nothing", "it names no reference", "give it a or b"

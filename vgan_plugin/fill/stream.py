@@ -25,7 +25,7 @@ class Record:
         references: times of the source frames it was made from, in ticks of the source.
         offsets: their times minus its own, in source-frame periods.
         confidence: 0..1, mean over the made pixels.
-        why: kind of the event it repairs, or ``rate``.
+        why: kind of the event it repairs, ``at`` (asked for by index), or ``rate``.
         fallback: why a fallback made it; empty otherwise.
     """
 
@@ -111,14 +111,13 @@ def fill_stream(
 
 def _record(filled: Filled, index: int, plan: Plan, times: dict[int, int]) -> Record:
     target = filled.target
-    there = [(i, offset) for i, offset in zip((target.a, target.b), target.offsets, strict=True) if i is not None]
     return Record(
         index=index,
         pts=target.pts,
         time_base=plan.time_base,
         method=filled.method,
-        references=tuple(times[i] for i, _ in there),
-        offsets=tuple(offset for _, offset in there),
+        references=tuple(times[i] for i, _ in target.references),
+        offsets=tuple(offset for _, offset in target.references),
         confidence=filled.confidence,
         why=target.why,
         fallback=filled.fallback,

@@ -4,7 +4,7 @@ Values and pure functions; nothing here touches a pixel. A *plan* is complete: w
 engine needs no further decision.
 """
 
-from vgan_plugin.gaps.document import event_to_json, plan_from_json, plan_to_json, rational
+from vgan_plugin.gaps.document import event_to_json, plan_from_json, plan_to_json, rational, unrepaired_to_json
 from vgan_plugin.gaps.rate import interpolation_plan
 from vgan_plugin.gaps.repair import plan_gaps
 from vgan_plugin.gaps.values import Event, GapPolicy, Kind, Plan, Target, Unrepaired
@@ -22,4 +22,5 @@ __all__ = [
     "plan_gaps",
     "plan_to_json",
     "rational",
+    "unrepaired_to_json",
 ]

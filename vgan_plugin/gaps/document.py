@@ -48,6 +48,11 @@ def event_to_json(event: Event) -> dict[str, Any]:
     }
 
 
+def unrepaired_to_json(lost: Unrepaired) -> dict[str, Any]:
+    """What was left as it is: its event, and under `unrepaired` why."""
+    return {**event_to_json(lost.event), "unrepaired": lost.why}
+
+
 def plan_to_json(plan: Plan) -> dict[str, Any]:
     """A plan as a JSON object."""
     if len(plan.pts) != plan.frames:
@@ -59,19 +64,14 @@ def plan_to_json(plan: Plan) -> dict[str, Any]:
     )
     targets = []
     for target in plan.targets:
-        pairs = [
-            (plan.pts[index], offset)
-            for index, offset in zip((target.a, target.b), target.offsets, strict=True)
-            if index is not None
-        ]
         targets.append(
             {
                 "index": bisect_left(shown, target.pts),
                 "pts": target.pts,
                 "time": float(target.pts * plan.time_base),
                 "method": target.method,
-                "references": [pts for pts, _ in pairs],
-                "offsets": [rational(offset) for _, offset in pairs],
+                "references": [plan.pts[index] for index, _ in target.references],
+                "offsets": [rational(offset) for _, offset in target.references],
                 "replaces": target.replaces,
                 "why": target.why,
             }
@@ -88,7 +88,7 @@ def plan_to_json(plan: Plan) -> dict[str, Any]:
         "cuts": list(plan.cuts),
         "bad": sorted(plan.bad),
         "dropped": sorted(plan.dropped),
-        "unrepaired": [{**event_to_json(lost.event), "unrepaired": lost.why} for lost in plan.unrepaired],
+        "unrepaired": [unrepaired_to_json(lost) for lost in plan.unrepaired],
     }
 
 

@@ -61,6 +61,12 @@ class Target:
     why: str = "missing"
     method: Literal["generator", "repeat"] = "generator"
 
+    @property
+    def references(self) -> tuple[tuple[int, Fraction], ...]:
+        """(source index, offset) of every reference there is, in order of time."""
+        sides = zip((self.a, self.b), self.offsets, strict=True)
+        return tuple((index, offset) for index, offset in sides if index is not None)
+
 
 @dataclass(frozen=True)
 class GapPolicy:

@@ -11,7 +11,7 @@ from typing import Any
 
 import vgan_plugin
 from vgan_plugin.fill import Record
-from vgan_plugin.gaps import Event, Plan, Unrepaired, event_to_json, rational
+from vgan_plugin.gaps import Event, Plan, Unrepaired, event_to_json, rational, unrepaired_to_json
 from vgan_plugin.types import FrameGenerator
 
 FORMAT = 1
@@ -101,7 +101,7 @@ class Report:
             "copied": self.copied,
             "events": [event_to_json(event) for event in self.events],
             "made": [_made(record) for record in self.made],
-            "unrepaired": [{**event_to_json(lost.event), "unrepaired": lost.why} for lost in self.unrepaired],
+            "unrepaired": [unrepaired_to_json(lost) for lost in self.unrepaired],
             "model": dict(self.model),
             "provider": dict(self.provider),
             "seconds": {stage: round(seconds, 3) for stage, seconds in self.seconds.items()},
