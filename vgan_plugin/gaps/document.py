@@ -62,20 +62,19 @@ def plan_to_json(plan: Plan) -> dict[str, Any]:
         [plan.pts[i] * plan.scale for i in range(plan.frames) if i not in plan.dropped and i not in replaced]
         + [target.pts for target in plan.targets]
     )
-    targets = []
-    for target in plan.targets:
-        targets.append(
-            {
-                "index": bisect_left(shown, target.pts),
-                "pts": target.pts,
-                "time": float(target.pts * plan.time_base),
-                "method": target.method,
-                "references": [plan.pts[index] for index, _ in target.references],
-                "offsets": [rational(offset) for _, offset in target.references],
-                "replaces": target.replaces,
-                "why": target.why,
-            }
-        )
+    targets = [
+        {
+            "index": bisect_left(shown, target.pts),
+            "pts": target.pts,
+            "time": float(target.pts * plan.time_base),
+            "method": target.method,
+            "references": [plan.pts[index] for index, _ in target.references],
+            "offsets": [rational(offset) for _, offset in target.references],
+            "replaces": target.replaces,
+            "why": target.why,
+        }
+        for target in plan.targets
+    ]
     return {
         "format": FORMAT,
         "frames": plan.frames,
