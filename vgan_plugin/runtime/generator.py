@@ -22,6 +22,7 @@ from vgan_plugin.errors import BundleError
 from vgan_plugin.pixels.colour import alpha, from_rgb, to_rgb
 from vgan_plugin.pixels.planes import composite, pad
 from vgan_plugin.runtime.session import GraphSessions, Value
+from vgan_plugin.runtime.simple import nearest
 from vgan_plugin.types import RGB, Frame, GeneratorInfo, Made, Mask, OpenRequest, Reference, RenderRequest
 
 NAME = "recurrent"
@@ -112,44 +113,34 @@ class RecurrentGenerator:
             ValueError: there is no reference.
         """
         a, b = request.a, request.b
-        before, after = (float(offset) for offset in request.offsets)
-        if a is None or b is None:
-            only = a or b
-            if only is None:
-                raise ValueError("a frame is made from at least one reference")
-            # One reference is held still: both sides see it, and the absent one is trusted nowhere.
-            before, after = -1.0, 1.0
-            sides = (
-                (only.features.tensors, self._absent(only))
-                if b is None
-                else (self._absent(only), only.features.tensors)
-            )
-            size = only.features.size
-        else:
-            sides, size = (a.features.tensors, b.features.tensors), a.features.size
+        near = nearest(a, b, request.offsets)
+        size = near.features.size
+        # A lone reference is held still: both sides see it, and the absent one is trusted nowhere.
+        before, after = request.offsets if a is not None and b is not None else (-1, 1)
         inputs: dict[str, Value] = {}
-        for prefix, tensors in zip(("a_", "b_"), sides, strict=True):
+        for prefix, reference in (("a_", a), ("b_", b)):
+            tensors = self._absent(near) if reference is None else reference.features.tensors
             inputs |= {prefix + name: value for name, value in tensors.items()}
-        masked = request.known is not None and request.mask is not None
         inputs |= {
             "hidden": request.state[0] if request.state is not None else self._zeros("hidden", size),
             "before": np.array([before], np.float32),
             "after": np.array([after], np.float32),
-            "known": to_rgb(pad(request.known, self._stride))[None] if masked and request.known else _nothing(size),
-            "mask": _plane(request.mask, size) if masked and request.mask is not None else _ones(size),
-            "noise": self._zeros("noise", size)
-            if request.seed is None
-            else self._noise(request.seed, request.pts, size),
+            "noise": self._noise(request.seed, request.pts, size),
         }
+        known, mask = request.known, request.mask
+        if known is None or mask is None:
+            inputs |= {"known": _zeros((1, 3, *size)), "mask": _ones(size)}
+        else:
+            inputs |= {"known": to_rgb(pad(known, self._stride))[None], "mask": _plane(mask, size)}
         outputs = self._sessions.run("render", inputs, size)
         height, width = request.like.height, request.like.width
         rgb: RGB = self._sessions.to_numpy(outputs["rgb"])[0, :, :height, :width]
         sure = self._sessions.to_numpy(outputs["confidence"])[0, 0, :height, :width]
-        frame = from_rgb(rgb, request.like, request.pts, request.time_base, _alpha(request))
-        if request.mask is None or request.known is None:
+        see_through = alpha(near.frame)  # the network knows no alpha
+        frame = from_rgb(rgb, request.like, request.pts, request.time_base, see_through)
+        if known is None or mask is None:
             return Made(frame, float(sure.mean()))
-        made = composite(frame, request.known, request.mask)
-        return Made(made, float(sure[request.mask].mean()) if request.mask.any() else 1.0)
+        return Made(composite(frame, known, mask), float(sure[mask].mean()) if mask.any() else 1.0)
 
     def close(self) -> None:
         """Free the sessions."""
@@ -164,18 +155,12 @@ class RecurrentGenerator:
     def _zeros(self, name: str, size: tuple[int, int]) -> NDArray[np.float32]:
         return _zeros(self._shapes[name].resolve({"H": size[0], "W": size[1]}))
 
-    def _noise(self, seed: int, pts: int, size: tuple[int, int]) -> NDArray[np.float32]:
-        """Standard normal, a function of the seed and the frame's time alone."""
+    def _noise(self, seed: int | None, pts: int, size: tuple[int, int]) -> NDArray[np.float32]:
+        """Standard normal, a function of the seed and the frame's time alone; zeros without a seed."""
+        if seed is None:
+            return self._zeros("noise", size)
         shape = self._shapes["noise"].resolve({"H": size[0], "W": size[1]})
         return np.random.default_rng([seed, abs(pts), pts < 0]).standard_normal(shape, dtype=np.float32)
-
-
-def _alpha(request: RenderRequest) -> NDArray[np.float32] | None:
-    """The network knows no alpha: it is taken over from the nearer reference."""
-    if not request.like.format.alpha:
-        return None
-    sides = [(abs(o), r) for o, r in zip(request.offsets, (request.a, request.b), strict=True) if r is not None]
-    return alpha(min(sides, key=lambda side: side[0])[1].frame)
 
 
 def _plane(mask: Mask, size: tuple[int, int]) -> NDArray[np.float32]:
@@ -192,11 +177,6 @@ def _zeros(shape: tuple[int, ...]) -> NDArray[np.float32]:
 @lru_cache(maxsize=4)
 def _ones(size: tuple[int, int]) -> NDArray[np.float32]:
     return _frozen(np.ones((1, 1, *size), np.float32))
-
-
-def _nothing(size: tuple[int, int]) -> NDArray[np.float32]:
-    """Known pixels of a frame of which nothing is known."""
-    return _zeros((1, 3, *size))
 
 
 def _frozen(array: NDArray[np.float32]) -> NDArray[np.float32]:

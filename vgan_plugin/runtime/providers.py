@@ -38,19 +38,6 @@ _PROBE = (
 
 
 @dataclass(frozen=True)
-class Fallback:
-    """Whether less runs than was hoped for: true when so, and `why` says it in words."""
-
-    why: str = ""
-
-    def __bool__(self) -> bool:
-        return bool(self.why)
-
-    def __str__(self) -> str:
-        return self.why or "none"
-
-
-@dataclass(frozen=True)
 class Device:
     """Where sessions are opened.
 
@@ -58,13 +45,13 @@ class Device:
         kind: ``cpu`` or ``cuda``.
         index: which one, for CUDA.
         asked: the device string this answers.
-        fallback: true when ``auto`` found no CUDA device, with the reason.
+        fallback: why ``auto`` found no CUDA device; empty when nothing less runs than was asked for.
     """
 
     kind: str
     index: int = 0
     asked: str = "cpu"
-    fallback: Fallback = Fallback()
+    fallback: str = ""
 
     @property
     def name(self) -> str:
@@ -113,7 +100,7 @@ def choose(device: str) -> Device:
     if not why:
         return Device("cuda", index, device)
     if device == "auto":
-        return Device("cpu", 0, device, Fallback(why))
+        return Device("cpu", 0, device, why)
     raise DeviceMissing(
         f"Device {device} cannot be used",
         why,

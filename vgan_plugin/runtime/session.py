@@ -59,7 +59,7 @@ class GraphSessions:
 
     Attributes:
         bundle: the verified bundle.
-        device: where it runs, and whether that is less than was asked for (`device.fallback`).
+        device: where it runs, and why there when more was hoped for (`device.fallback`).
         threads: CPU threads a session uses.
     """
 
@@ -155,7 +155,7 @@ class GraphSessions:
                 "provider": self.device.provider,
                 "nodes": dict(nodes),
                 "threads": self.threads,
-                "fallback": self.device.fallback.why,
+                "fallback": self.device.fallback,
             },
         }
 

@@ -71,7 +71,7 @@ def nearest(a: Reference | None, b: Reference | None, offsets: tuple[Fraction, F
     """
     there = [(abs(offset), ref) for offset, ref in zip(offsets, (a, b), strict=True) if ref is not None]
     if not there:
-        raise ValueError("a frame cannot be repeated without any reference")
+        raise ValueError("a frame is made from at least one reference")
     return min(there, key=lambda item: item[0])[1]
 
 
