@@ -42,17 +42,16 @@ def vgan_generators() -> Iterable[GeneratorInfo]:
 @hookimpl(trylast=True)
 def vgan_open_generator(request: OpenRequest) -> FrameGenerator | None:
     """The recurrent network is also the answer when no generator is named."""
-    if request.generator in ("blend", "repeat"):
-        from vgan_plugin.runtime.simple import BLEND, REPEAT, Simple
+    from vgan_plugin.runtime.simple import BLEND, REPEAT, Simple
 
-        return Simple(BLEND if request.generator == BLEND.name else REPEAT)
+    for simple in (BLEND, REPEAT):
+        if request.generator == simple.name:
+            return Simple(simple)
     if request.generator in (None, RECURRENT.name):
         from vgan_plugin.plugins import get_plugin_manager
         from vgan_plugin.runtime.generator import open_recurrent
 
-        return open_recurrent(
-            request, [folder for info in get_plugin_manager().generators() for folder in info.bundles]
-        )
+        return open_recurrent(request, get_plugin_manager().bundle_folders())
     return None
 
 
@@ -66,7 +65,7 @@ def vgan_fill_gap(request: FillRequest) -> Fill | None:
 
 @hookimpl(trylast=True)
 def vgan_detectors() -> Iterable[type[Detector]]:
-    """Time stamps, repeats, blanks, cuts."""
+    """Time stamps, damage, repeats, blanks, cuts."""
     from vgan_plugin.detect import BUILTIN
 
     return BUILTIN

@@ -74,8 +74,7 @@ def _device() -> Iterator[Check]:
 
 
 def _bundles() -> Iterator[Check]:
-    folders = [folder for info in get_plugin_manager().generators() for folder in info.bundles]
-    found = locate.available(folders)
+    found = locate.available(get_plugin_manager().bundle_folders())
     for path in found:
         name = f"bundle {locate.name_of(path)}"
         try:

@@ -171,6 +171,10 @@ class PluginManager(pluggy.PluginManager):
                 infos[info.name] = info
         return list(infos.values())
 
+    def bundle_folders(self) -> list[Path]:
+        """Folders in which plugins say that bundles lie."""
+        return [folder for info in self.generators() for folder in info.bundles]
+
     def detectors(self) -> list[type[Detector]]:
         """Classes that see faults, ours first. A stranger's is wrapped: one that crashes sees nothing more."""
         return [

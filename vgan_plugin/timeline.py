@@ -11,6 +11,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import cached_property
+from itertools import pairwise
 
 _RATES = tuple(Fraction(n) for n in (24, 25, 30, 50, 60, 15, 12, 10, 8, 20, 48, 90, 100, 120, 144, 240))
 STANDARD_RATES = _RATES + tuple(Fraction(n * 1000, 1001) for n in (24, 30, 60, 15, 48, 120))
@@ -79,7 +80,7 @@ class Timeline:
     @cached_property
     def steps(self) -> tuple[int, ...]:
         """Ticks from each frame to the next, one fewer than frames."""
-        return tuple(b - a for a, b in zip(self.pts, self.pts[1:], strict=False))
+        return tuple(b - a for a, b in pairwise(self.pts))
 
     @cached_property
     def grid(self) -> Grid | None:

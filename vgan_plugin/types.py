@@ -28,10 +28,10 @@ RGB = NDArray[np.float32]
 """(3, H, W), red, green, blue in [0, 1], display-referred (matrix undone, transfer left as it is)."""
 Family = Literal["yuv", "rgb", "gray"]
 
-_YUV = re.compile(r"yuv(?P<full>j)?(?P<alpha>a)?(?P<sub>420|422|444|440|411|410)p(?P<bits>\d+)?(?P<order>le|be)?")
-_YUVA = re.compile(r"yuva(?P<sub>420|422|444)p(?P<bits>\d+)?(?P<order>le|be)?")
-_GBR = re.compile(r"gbr(?P<alpha>a)?p(?P<bits>\d+)?(?P<order>le|be)?")
-_GRAY = re.compile(r"gray(?P<bits>\d+)?(?P<order>le|be)?")
+_YUV = re.compile(r"yuvj?(?P<sub>420|422|444|440|411|410)p(?P<bits>\d+)?(?:le)?")
+_YUVA = re.compile(r"yuva(?P<sub>420|422|444)p(?P<bits>\d+)?(?:le)?")
+_GBR = re.compile(r"gbr(?P<alpha>a)?p(?P<bits>\d+)?(?:le)?")
+_GRAY = re.compile(r"gray(?P<bits>\d+)?(?:le)?")
 _SHIFTS = {"420": (1, 1), "422": (1, 0), "444": (0, 0), "440": (0, 1), "411": (2, 0), "410": (2, 2)}
 
 
@@ -63,6 +63,7 @@ class PixelFormat:
             InputUnsupported: the format is packed, semi-planar, floating point, big endian or unknown.
         """
         match: re.Match[str] | None
+        found = None
         if (match := _YUVA.fullmatch(name)) or (match := _YUV.fullmatch(name)):
             x, y = _SHIFTS[match["sub"]]
             found = cls(name, "yuv", int(match["bits"] or 8), x, y, name.startswith("yuva"))
@@ -70,9 +71,7 @@ class PixelFormat:
             found = cls(name, "rgb", int(match["bits"] or 8), alpha=bool(match["alpha"]))
         elif match := _GRAY.fullmatch(name):
             found = cls(name, "gray", int(match["bits"] or 8))
-        else:
-            found = cls(name, "gray", 0)
-        if not 8 <= found.bits <= 16 or name.endswith("be"):
+        if found is None or not 8 <= found.bits <= 16:
             raise InputUnsupported(
                 f"Pixel format {name!r} is not supported",
                 "vgan works on planar 8 to 16 bit YUV, RGB and grey frames",
@@ -182,7 +181,7 @@ class GeneratorInfo:
         title: one line for people.
         tasks: any of ``fill``, ``interpolate``, ``inpaint``, ``predict``, ``synthesize``.
         licence: SPDX expression of the generator, weights included.
-        bundles: folders that hold bundles of this generator, for `vgan models`.
+        bundles: folders that hold bundles of this generator: `vgan models` lists them, `--model` finds them by name.
         api: the hook interface it was written for.
     """
 
@@ -309,7 +308,7 @@ class FillRequest:
 
     Attributes:
         before: good frames before the gap in presentation order, the nearest last; those further back are the
-            lead-in that the state is made from (up to block + lead frames; fewer work, and are told).
+            lead-in that the state is made from (block + lead - 1 frames count; fewer work, and are told).
         after: good frames after the gap in presentation order, the nearest first.
         times: presentation times of the wanted frames in seconds, exact.
         period: one source-frame period in seconds, exact.
@@ -331,7 +330,14 @@ class FillRequest:
 
 @dataclass(frozen=True, eq=False)
 class Fill:
-    """The answer to a `FillRequest`: frames in the order of its times, how sure each is, and who made them."""
+    """The answer to a `FillRequest`.
+
+    Attributes:
+        frames: in the order of the request's times.
+        confidence: how sure each is, 0..1, mean over its made pixels.
+        method: who made them: the generator's name, ``blend`` or ``repeat``; several are joined by commas.
+        notes: what happened otherwise than one might think, a line each.
+    """
 
     frames: tuple[Frame, ...]
     confidence: tuple[float, ...]

@@ -22,9 +22,10 @@ def command(**options: Any) -> int:
     from vgan_plugin.plugins import get_plugin_manager
 
     out = shared.output_of(options)
-    generators = get_plugin_manager().generators()
+    manager = get_plugin_manager()
+    generators = manager.generators()
     bundles: list[dict[str, Any]] = []
-    for path in locate.available(folder for info in generators for folder in info.bundles):
+    for path in locate.available(manager.bundle_folders()):
         found: dict[str, Any] = {"name": locate.name_of(path), "path": str(path)}
         try:
             manifest = store.peek(path)

@@ -37,7 +37,7 @@ def fill_gap(request: FillRequest, generator: FrameGenerator) -> Fill:
     notes: list[str] = []
     if generator.block and len(before) < generator.lead:
         notes.append(f"lead-in of {len(before)} frames: {generator.lead} or more let the memory settle")
-    first = len(before) - 1 if request.after and before else max(0, min(len(before), len(frames)) - 2)
+    first = len(before) - 1 if before and request.after else max(0, len(before) - 2)
     pair = (first, first + 1) if first + 1 < len(frames) else (first, None)
     base = _fine_enough(frames[0].time_base, request.times)
     targets = tuple(_target(time, pair, frames, request.period, base) for time in request.times)
