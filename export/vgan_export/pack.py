@@ -16,7 +16,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from vgan_export.graphs import OPSET, WEIGHTS, export_graphs, rounded
 from vgan_export.parity import compare
 from vgan_plugin.bundle import store
-from vgan_plugin.bundle.manifest import Manifest, Training
+from vgan_plugin.bundle.manifest import FILE_NAME, Manifest, Training
 from vgan_plugin.errors import ExportFailed, OutputError, OutputExists
 from vgan_plugin.training import checkpoint
 from vgan_plugin.training.generator import BLOCK, LEAD, NOISE, PRESETS, STRIDE, Generator
@@ -80,7 +80,7 @@ def pack(generator: Generator, training: Training, folder: Path, *, name: str, o
     Args:
         generator: whose weights ship, rounded to fp16 here.
         training: where they come from.
-        folder: what to write; its parent exists.
+        folder: what to write; its parents are made where they are missing.
         name: what `--model` will take.
         overwrite: replace a bundle that is there.
 
@@ -90,10 +90,13 @@ def pack(generator: Generator, training: Training, folder: Path, *, name: str, o
     Raises:
         ExportFailed: graphs and network differ.
         OutputExists: `folder` is there already.
-        OutputError: it cannot be written.
+        OutputError: it cannot be written, or something else than a bundle would be replaced.
     """
-    if folder.exists() and not overwrite:
-        raise OutputExists(f"{folder} exists", "it would be replaced", "name another folder, or add --overwrite")
+    if folder.exists():
+        if not overwrite:
+            raise OutputExists(f"{folder} exists", "it would be replaced", "name another folder, or add --overwrite")
+        if not (folder / FILE_NAME).is_file():
+            raise OutputError(f"{folder} is not replaced", "it is there and no bundle", "name another folder")
     generator = rounded(generator)
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
@@ -120,26 +123,19 @@ def pack(generator: Generator, training: Training, folder: Path, *, name: str, o
             parity={},
             weights=WEIGHTS,
         )
-        manifest.write(part)
-        _with_parity(generator, manifest, part)
+        manifest.write(part)  # so that what is compared is what a reader loads; once more with the report in it
+        replace(manifest, parity=compare(generator, store.load(part))).write(part)
         if folder.exists():
             shutil.rmtree(folder)
         part.chmod(0o755)
         part.rename(folder)
     except OSError as error:
-        if isinstance(error, OutputError):
-            raise
         raise OutputError(
             f"{folder} cannot be written", str(error), "free some space, or choose another place"
         ) from error
     finally:
         shutil.rmtree(part, ignore_errors=True)
     return folder
-
-
-def _with_parity(generator: Generator, manifest: Manifest, folder: Path) -> None:
-    """Compare what was just written with the network, and write the manifest anew with the report in it."""
-    replace(manifest, parity=compare(generator, store.load(folder))).write(folder)
 
 
 @torch.no_grad()

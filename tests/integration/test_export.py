@@ -14,7 +14,7 @@ onnx = pytest.importorskip("onnx", reason="needs the export extra")
 from vgan_export import graphs, pack, parity  # noqa: E402
 from vgan_plugin.bundle import store  # noqa: E402
 from vgan_plugin.bundle.store import Bundle  # noqa: E402
-from vgan_plugin.errors import ExportFailed, OutputExists  # noqa: E402
+from vgan_plugin.errors import ExportFailed, OutputError, OutputExists  # noqa: E402
 from vgan_plugin.runtime.session import GraphSessions  # noqa: E402
 from vgan_plugin.training import checkpoint  # noqa: E402
 from vgan_plugin.training.generator import PRESETS, Generator  # noqa: E402
@@ -116,6 +116,13 @@ def test_graphs_keep_to_operators_that_cuda_has(bundle: Bundle) -> None:
 def test_an_existing_bundle_is_not_replaced_unasked(folder: Path) -> None:
     with pytest.raises(OutputExists):
         pack.export(ExportRequest(folder.parent / "run", folder))
+
+
+def test_a_folder_that_is_no_bundle_is_never_replaced(folder: Path, tmp_path: Path) -> None:
+    (tmp_path / "thesis.txt").write_text("years of work", "utf-8")
+    with pytest.raises(OutputError, match="no bundle"):
+        pack.export(ExportRequest(folder.parent / "run", tmp_path, name="mine", overwrite=True))
+    assert (tmp_path / "thesis.txt").read_text("utf-8") == "years of work"
 
 
 def test_what_is_no_run_folder_is_said_and_leaves_nothing_behind(tmp_path: Path) -> None:
