@@ -1,7 +1,6 @@
 """Every error a user can meet: what happened, why, what to do, a code, and the exit status that goes with it.
 
-`docs/errors.md` lists the codes; a test holds the two together. Exit statuses: 1 done but something is unrepaired or
-a fallback made it, 2 usage, 3 input, 4 output, 5 model or bundle, 6 device, 130 interrupted.
+`docs/errors.md` lists the codes and the exit statuses; a test holds the two together.
 """
 
 from __future__ import annotations
@@ -140,7 +139,7 @@ class BundleGraph(BundleError):
 
 
 class TaskMissing(BundleError):
-    """The bundle was not made for this task."""
+    """The generator was not made for this task."""
 
     code = "VGAN-507"
 

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from vgan_plugin.pixels.colour import alpha, from_rgb, luma, to_rgb
+from vgan_plugin.pixels.colour import alpha, from_rgb, to_rgb
 from vgan_plugin.types import Colour, Frame, PixelFormat
 
 FORMATS = [
@@ -133,14 +133,6 @@ def test_alpha_is_taken_over_or_blended_by_the_caller():
     half = from_rgb(rgb, frame, 0, Fraction(1), alpha=seen / 2).planes[3]
     assert np.abs(half.astype(int) * 2 - frame.planes[3]).max() <= 1
     assert alpha(noise("yuv420p", 8, 8)) is None
-
-
-def test_luma_is_the_first_plane_or_computed_for_rgb():
-    frame = noise("yuv422p10le", 8, 6)
-    assert luma(frame) is frame.planes[0]
-    grey = flat("gbrp", (100, 100, 100), Colour())
-    assert (luma(grey) == 100).all()
-    assert int(luma(flat("gbrp", (255, 0, 0), Colour()))[0, 0]) == round(255 * 0.7152)
 
 
 def test_a_wrong_size_is_refused():

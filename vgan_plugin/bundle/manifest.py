@@ -288,20 +288,20 @@ def _hashes(data: dict[str, Any]) -> dict[str, str]:
     if not 1 <= len(data) <= MAX_FILES:
         raise _wrong(f'"files" lists {len(data)} files, 1 to {MAX_FILES} are allowed')
     for name, digest in data.items():
-        check_path(name)
+        _check_path(name)
         if not isinstance(digest, str) or not _HASH.fullmatch(digest):
             raise _wrong(f'the SHA-256 of "{name}" is not 64 hexadecimal digits')
     return data
 
 
-def check_path(name: str) -> None:
+def _check_path(name: str) -> None:
     """Accept only a plain relative path with forward slashes.
 
     Raises:
         BundlePath: absolute, a drive, a backslash, ``..``, an empty part or an odd character.
     """
-    parts = name.split("/")
-    if all(_PART.fullmatch(part) for part in parts) and PurePosixPath(name).parts == tuple(parts) and len(name) < 256:
+    steps = name.split("/")
+    if all(_PART.fullmatch(step) for step in steps) and PurePosixPath(name).parts == tuple(steps) and len(name) < 256:
         return
     raise BundlePath(
         f"The bundle names the file {name[:80]!r}",

@@ -9,9 +9,7 @@ from dataclasses import dataclass
 from vgan_plugin.errors import BundleGraph
 
 DTYPES = ("float32", "float16", "uint8", "int64", "bool")
-SYMBOLS = ("H", "W", "N")
-"""Dimensions that are known only with the video: padded height and width, and how many targets go in one call."""
-
+# What is known only with the video: padded height and width, and how many targets go in one call.
 _DIMENSION = re.compile(r"(?P<symbol>[HWN])(?:/(?P<divisor>[1-9]\d{0,3}))?")
 
 Dimension = int | str

@@ -151,16 +151,6 @@ def alpha(frame: Frame) -> NDArray[np.float32] | None:
     return _affine(frame.planes[-1], 1 / ((1 << frame.format.bits) - 1), 0.0)
 
 
-def luma(frame: Frame) -> Plane:
-    """(H, W) brightness in the frame's own code values: a view of the Y or grey plane, BT.709 luma of RGB planes."""
-    if not _planes_are_gbr(frame.format, frame.colour):
-        return frame.planes[0]
-    kr, kb = _WEIGHTS[1]
-    green, blue, red = (plane.astype(np.float32) for plane in frame.planes[:3])
-    mixed = red * np.float32(kr) + green * np.float32(1 - kr - kb) + blue * np.float32(kb)
-    return _quantise(mixed, 1.0, 0.0, frame.format)
-
-
 def _up(rows: int, shift: int) -> int:
     return -(-rows >> shift)
 
