@@ -104,6 +104,7 @@ def test_a_run_leaves_everything_that_its_docs_promise(data, tmp_path):
     assert list((run / "tensorboard").iterdir())
     facts = json.loads((run / "run.json").read_text())
     assert (facts["preset"], facts["seed"], facts["options"]["crop"]) == ("tiny", 0, 32)
+    assert facts["data"] == data.name  # what a bundle will name as its training data
     weights, meta = checkpoint.load(run / "weights.npz")
     assert meta["preset"] == "tiny"
     assert meta["val"]["psnr"] > 10

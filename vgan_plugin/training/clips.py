@@ -23,6 +23,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from vgan_plugin.errors import DataUnusable, ExtraMissing, InputDamaged, VganError
+from vgan_plugin.training.motion import LUMA
 
 log = logging.getLogger(__name__)
 
@@ -244,7 +245,7 @@ def _thumb(luma: Tensor) -> NDArray[np.uint8]:
 
 def _luma(frame: Tensor) -> Tensor:
     """(1, H, W) float, 0..255."""
-    return (frame.float() * torch.tensor([0.299, 0.587, 0.114]).view(3, 1, 1)).sum(0, keepdim=True)
+    return (frame.float() * torch.tensor(LUMA).view(3, 1, 1)).sum(0, keepdim=True)
 
 
 def _shots(lumas: Iterable[Tensor]) -> Iterator[tuple[int, int]]:

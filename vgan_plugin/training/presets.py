@@ -146,9 +146,9 @@ def _convert(name: str, kind: str, value: object) -> object:
 def _mistakes(s: Schedule) -> list[str]:
     """What is wrong with a schedule, in words."""
     try:
-        tasks, total = set(s.task_shares()), min(s.task_shares().values())
+        tasks, least = set(s.task_shares()), min(s.task_shares().values())
     except (ValueError, ZeroDivisionError):
-        tasks, total = set(), -1.0
+        tasks, least = set(), -1.0
     rules = {
         "crop and val_crop are multiples of 32": s.crop % 32 == s.val_crop % 32 == 0 < min(s.crop, s.val_crop),
         "batch, targets, steps, max_gap, penalty_every, log_every, val_every and val_crops are at least 1": min(
@@ -161,7 +161,7 @@ def _mistakes(s: Schedule) -> list[str]:
         "val_share is above 0 and at most 0.5": 0 < s.val_share <= 0.5,
         "tasks are of the form name:share with names " + ", ".join(TASKS): bool(tasks)
         and tasks <= set(TASKS)
-        and total >= 0,
+        and least >= 0,
         "adversarial is one of " + ", ".join(ADVERSARIAL): s.adversarial in ADVERSARIAL,
         "learning rates are not negative": min(s.lr, s.encoder_lr, s.motion_lr, s.fusion_lr) >= 0,
     }

@@ -42,6 +42,9 @@ def train(request: TrainRequest) -> Path:
     Raises:
         UsageError: an option or preset that does not exist.
         DataUnusable: nothing to train on.
+        DeviceMissing: the device asked for is not there.
+        ExtraMissing: TensorBoard or Pillow is not installed.
+        OutputError: a checkpoint cannot be saved.
         TrainingFailed: the folder holds something else, or gradients are not finite any more.
     """
     until = math.inf if request.minutes is None else time.monotonic() + 60 * request.minutes
@@ -181,14 +184,21 @@ def _settings(request: TrainRequest) -> tuple[int, Schedule]:
     return seed, schedule(preset, {**options, **request.options})
 
 
-def _open(request: TrainRequest, settings: Schedule, seed: int, data: str) -> None:
-    """Make the run folder, or note in it what has changed."""
+def _open(request: TrainRequest, settings: Schedule, seed: int, fingerprint: str) -> None:
+    """Make the run folder, or note in it what has changed; `fingerprint` is the footage's."""
     request.run.mkdir(parents=True, exist_ok=True)
     path = request.run / "run.json"
-    facts = {"kind": "vgan-run", "format": 1, "preset": request.preset, "seed": seed, "data": data}
+    facts = {
+        "kind": "vgan-run",
+        "format": 1,
+        "preset": request.preset,
+        "seed": seed,
+        "data": request.data.resolve().name,
+    }
     facts["start_from"] = str(request.start_from) if request.start_from else None
     if path.exists():
         facts = json.loads(path.read_text("utf-8"))
-        if facts.get("data") != data:
-            log.warning("the training data has changed since this run began")
-    path.write_text(json.dumps(facts | {"options": asdict(settings)}, indent=1) + "\n", "utf-8")
+        if facts.get("fingerprint") != fingerprint:
+            log.warning("the training data has changed since this run was last opened")
+    facts |= {"fingerprint": fingerprint, "options": asdict(settings)}
+    path.write_text(json.dumps(facts, indent=1) + "\n", "utf-8")
