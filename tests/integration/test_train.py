@@ -11,7 +11,7 @@ import torch
 from clips import moving_frames, write_clip
 
 from vgan_plugin.errors import DataUnusable, DeviceMissing, OutputError, TrainingFailed, UsageError
-from vgan_plugin.training import checkpoint, clips, players, train
+from vgan_plugin.training import checkpoint, clips, players, precision, train
 from vgan_plugin.training.presets import schedule
 from vgan_plugin.training.progress import psnr
 from vgan_plugin.training.tasks import Batch, Sampler
@@ -201,7 +201,7 @@ def test_half_precision_leaves_the_motion_exact_and_the_gradients_flowing(data):
     exact = game.make(batch, 0)
     for leave in (game.generator.head16.leave, game.generator.fusion.leave2):
         torch.nn.init.normal_(leave.weight, std=1e-4)
-    players.in_bf16(game.generator)
+    precision.in_bf16(game.generator)
     assert game.generator.encoder(torch.rand(1, 4, 32, 32))[0].dtype == torch.float32
     half = game.make(batch, 0)
     assert all(field.dtype == torch.float32 for field in half.made)

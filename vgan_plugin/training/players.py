@@ -8,7 +8,7 @@ from __future__ import annotations
 import copy
 import logging
 import math
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from vgan_plugin.training import checkpoint, losses
 from vgan_plugin.training.discriminators import Evidence, Judges
 from vgan_plugin.training.generator import PRESETS, Generator, Render
+from vgan_plugin.training.precision import in_bf16
 from vgan_plugin.training.presets import Schedule
 from vgan_plugin.training.rollout import composite, offsets, roll_out
 from vgan_plugin.training.tasks import Batch
@@ -247,34 +248,6 @@ def pixel_terms(hand: Hand) -> dict[str, Tensor]:
     if batch.synthetic.any():
         terms["flow"] = losses.flow(made.flow, batch.flow.flatten(0, 1), batch.seen.flatten(0, 1))
     return terms
-
-
-LEARNED = ("encoder", "cell", "head16", "head8", "head4", "fusion")
-"""The generator's networks; what lies between them is geometry, which half precision would spoil."""
-
-
-def in_bf16(generator: Generator) -> None:
-    """Let the layers of the generator's networks compute in bfloat16; what goes in and comes out stays float32."""
-    for name in LEARNED:
-        module = generator.get_submodule(name)
-        module.forward = _autocast(module.forward)
-
-
-def _autocast(forward: Callable[..., Any]) -> Callable[..., Any]:
-    def wrapped(*inputs: Any) -> Any:
-        device = next(t for t in inputs if isinstance(t, Tensor)).device.type
-        with torch.autocast(device, torch.bfloat16):
-            return _floats(forward(*inputs))
-
-    return wrapped
-
-
-def _floats(values: Any) -> Any:
-    """Tensors, and tuples of them, as float32."""
-    if isinstance(values, Tensor):
-        return values.float()
-    made = [_floats(value) for value in values]
-    return type(values)(*made) if hasattr(values, "_fields") else tuple(made)
 
 
 def _groups(generator: Generator) -> dict[str, list[nn.Parameter]]:
