@@ -28,8 +28,7 @@ def command(source: Path, output: Path, **options: Any) -> int:
 
     out = shared.output_of(options)
     policy = jobs.policy_of(options)
-    report_file = jobs.ReportFile(options["report"], source, output, overwrite=options["overwrite"])
-    try:
+    with jobs.ReportFile(options["report"], source, output, overwrite=options["overwrite"]) as report_file:
         with out.progress() as tick:
             report = repair(
                 source,
@@ -43,6 +42,4 @@ def command(source: Path, output: Path, **options: Any) -> int:
                 say=out.say,
             )
         report_file.write(report)
-    finally:
-        report_file.discard()
     return jobs.finish(report, out)

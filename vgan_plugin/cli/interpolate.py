@@ -35,8 +35,7 @@ def command(source: Path, output: Path, factor: int | None, rate: str | None, **
         exact, snapped = shared.parse_rate(rate)
         if snapped:
             out.say(f"a rate of {rate} is taken for {exact}")
-    report_file = jobs.ReportFile(options["report"], source, output, overwrite=options["overwrite"])
-    try:
+    with jobs.ReportFile(options["report"], source, output, overwrite=options["overwrite"]) as report_file:
         with out.progress() as tick:
             report = interpolate(
                 source,
@@ -50,6 +49,4 @@ def command(source: Path, output: Path, factor: int | None, rate: str | None, **
                 say=out.say,
             )
         report_file.write(report)
-    finally:
-        report_file.discard()
     return jobs.finish(report, out)

@@ -6,7 +6,7 @@ import json
 from collections.abc import Mapping, Sequence
 from fractions import Fraction
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 from vgan_plugin.cli.output import Output, print_json
 from vgan_plugin.errors import OutputError, UsageError
@@ -21,7 +21,17 @@ _MOST = 40
 
 
 class ReportFile:
-    """The place of `--report`, checked before the work begins."""
+    """The place of `--report`, checked before the work begins. A context: without a report nothing is left behind.
+
+    Args:
+        path: what `--report` named; None = no report.
+        inputs: files that it must not replace.
+        overwrite: whether it may replace a file.
+
+    Raises:
+        UsageError: not a JSON file's name, or that of an input.
+        OutputError: it cannot be written there.
+    """
 
     def __init__(self, path: Path | None, *inputs: Path, overwrite: bool) -> None:
         from vgan_plugin.media.output import PartFile
@@ -35,22 +45,27 @@ class ReportFile:
             raise UsageError(f"Report {path} cannot be written", "input or output has that name", "give it another")
         self._part = PartFile(path, *inputs, overwrite=overwrite)
 
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._part is not None:
+            self._part.discard()
+
     def write(self, report: Report) -> None:
-        """Write the report under its name."""
+        """Write the report under its name.
+
+        Raises:
+            OutputError: it cannot be written.
+        """
         if self._part is not None:
             try:
                 self._part.path.write_text(json.dumps(report.to_json(), indent=1) + "\n", "utf-8")
             except OSError as error:
-                self.discard()
                 why = error.strerror or str(error)
                 raise OutputError(f"Cannot write the report {self._part.final}", why, "check its folder") from error
             self._part.commit()
             self._part = None
-
-    def discard(self) -> None:
-        """Leave nothing behind."""
-        if self._part is not None:
-            self._part.discard()
 
 
 def finish(report: Report, out: Output) -> int:

@@ -271,7 +271,7 @@ def _make(
     """The second pass: decode again, make, encode."""
     period = timeline.period_seconds
     writer = VideoWriter(
-        report.output or NULL,
+        report.output,
         reader.facts,
         time_base=plan.time_base,
         rate=rate or (factor or 1) / period,
@@ -301,7 +301,7 @@ def _make(
 
 def _copied(source: Path, output: Path, report: Report, encoding: Encoding, say: Say) -> bool:
     """Copy the streams as they are, when the output asks for nothing else and its container takes them."""
-    if encoding.codec is not None or str(output) == str(NULL):
+    if encoding.codec is not None or output == NULL:
         return False
     try:
         with _timed(report.seconds, "copy"):
@@ -322,7 +322,7 @@ def _note(report: Report, line: str, say: Say) -> None:
 
 def _check_output(output: Path, source: Path, encoding: Encoding) -> None:
     """Find out before the long part whether the output can be written."""
-    if str(output) != str(NULL):
+    if output != NULL:
         PartFile(output, source, overwrite=encoding.overwrite).discard()
 
 

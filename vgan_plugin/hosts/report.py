@@ -23,7 +23,7 @@ class Report:
 
     Attributes:
         input: the source file.
-        output: the file made, or None.
+        output: the file made, or ``null:``.
         frames_in: source frames.
         frames_out: frames of the output.
         time_base: seconds a tick of the made frames' pts.
@@ -39,14 +39,14 @@ class Report:
     """
 
     input: Path
-    output: Path | None = None
-    frames_in: int = 0
+    output: Path
+    frames_in: int
+    time_base: Fraction
+    source_time_base: Fraction
+    events: Sequence[Event]
+    unrepaired: Sequence[Unrepaired]
     frames_out: int = 0
-    time_base: Fraction = Fraction(1)
-    source_time_base: Fraction = Fraction(1)
-    events: Sequence[Event] = ()
     made: list[Record] = field(default_factory=list)
-    unrepaired: Sequence[Unrepaired] = ()
     copied: bool = False
     model: Mapping[str, Any] = field(default_factory=dict)
     provider: Mapping[str, Any] = field(default_factory=dict)
@@ -54,7 +54,7 @@ class Report:
     notes: list[str] = field(default_factory=list)
 
     @classmethod
-    def of(cls, source: Path, output: Path | None, plan: Plan) -> Report:
+    def of(cls, source: Path, output: Path, plan: Plan) -> Report:
         """The report of a plan before anything is made."""
         return cls(
             input=source,
@@ -93,7 +93,7 @@ class Report:
             "format": FORMAT,
             "vgan": vgan_plugin.__version__,
             "input": str(self.input),
-            "output": None if self.output is None else str(self.output),
+            "output": str(self.output),
             "frames_in": self.frames_in,
             "frames_out": self.frames_out,
             "time_base": rational(self.time_base),
