@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 from collections import Counter
 from collections.abc import Generator, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
 from types import TracebackType
@@ -55,25 +55,13 @@ _LOSSLESS = {
 
 
 @dataclass(frozen=True)
-class OtherStream:
-    """A stream that is copied, not looked into."""
-
-    index: int
-    kind: str
-    codec: str
-    language: str = ""
-
-
-@dataclass(frozen=True)
 class VideoFacts:
     """What a file says about its video; `duration` and `count` are hints that may be wrong.
 
     Attributes:
         path: the file.
-        container: FFmpeg's name of the demuxer, such as ``matroska,webm``.
         index: number of the video stream in the file.
         codec: canonical name of the codec, such as ``h264``.
-        profile: the codec's profile, or empty.
         width: columns.
         height: rows.
         format: pixel format of the frames that `VideoReader.frames` gives.
@@ -88,14 +76,11 @@ class VideoFacts:
         count: number of frames, or 0 when untold.
         hdr: HDR10 metadata, or None.
         dynamic: side data that a re-encode loses (Dolby Vision, HDR10+).
-        others: the other streams.
     """
 
     path: Path
-    container: str
     index: int
     codec: str
-    profile: str
     width: int
     height: int
     format: PixelFormat
@@ -110,7 +95,6 @@ class VideoFacts:
     count: int = 0
     hdr: Hdr | None = None
     dynamic: tuple[str, ...] = ()
-    others: tuple[OtherStream, ...] = field(default_factory=tuple)
 
     @property
     def step(self) -> int:
@@ -309,10 +293,8 @@ class VideoReader:
                 duration = Fraction(container.duration, 1_000_000)
             return VideoFacts(
                 path=self.path,
-                container=container.format.name,
                 index=stream.index,
                 codec=context.codec.canonical_name,
-                profile=str(stream.profile or ""),
                 width=frame.width,
                 height=frame.height,
                 format=frame.format,
@@ -327,7 +309,6 @@ class VideoReader:
                 count=stream.frames,
                 hdr=hdr_of(data),
                 dynamic=tuple(sorted(k for k in data if k.startswith(("DYNAMIC_HDR", "DOVI")))),
-                others=tuple(_other(s) for s in container.streams if s.index != stream.index),
             )
 
 
@@ -337,12 +318,6 @@ def _nothing_decodes(path: Path) -> InputDamaged:
 
 def _reason(error: BaseException) -> str:
     return str(getattr(error, "strerror", None) or error)
-
-
-def _other(stream: Any) -> OtherStream:
-    context = stream.codec_context
-    codec = context.codec.canonical_name if context is not None else str(getattr(stream, "name", None) or "")
-    return OtherStream(stream.index, stream.type, codec, stream.metadata.get("language", ""))
 
 
 def _video_stream(container: av.container.InputContainer, path: Path) -> Any:

@@ -42,13 +42,13 @@ class VideoWriter:
 
     Args:
         path: where to; the extension names the container.
-        facts: the source's video: codec family, pixel format, colour, aspect, rotation and HDR10 metadata are kept.
+        facts: the source's video: codec family, pixel format, colour, aspect, rotation and HDR10 metadata are kept;
+            the other streams, chapters and metadata of its file are copied.
         time_base: ticks of the frames to come.
         rate: nominal frames a second of the output; None = the source's.
         codec: FFmpeg's name of an encoder; None = the source's family.
         options: the encoder's options.
         overwrite: replace an existing file.
-        copy: whether the other streams, chapters and metadata of `facts.path` are copied.
 
     Attributes:
         last_duration: seconds that the last frame is shown, to be set before `close` when it is known; None = as long
@@ -72,7 +72,6 @@ class VideoWriter:
         codec: str | None = None,
         options: Mapping[str, str] | None = None,
         overwrite: bool = False,
-        copy: bool = True,
     ) -> None:
         self.path = Path(path)
         self.facts = facts
@@ -93,7 +92,7 @@ class VideoWriter:
         choice = self._choices(codec, options or {})
         self._part = None if self._null else PartFile(self.path, facts.path, overwrite=overwrite)
         try:
-            self._open(choice, copy and not self._null)
+            self._open(choice)
         except BaseException:
             self._discard()
             raise
@@ -171,7 +170,7 @@ class VideoWriter:
             return [Encoding("wrapped_avframe", form.name)]
         return candidates(self.facts, form)
 
-    def _open(self, choices: list[Encoding], copy: bool) -> None:
+    def _open(self, choices: list[Encoding]) -> None:
         """Open the container with the first encoder that works in it."""
         reasons = []
         for choice in choices:
@@ -199,7 +198,7 @@ class VideoWriter:
         self.not_copied += [
             f"{name.lower()}: it belongs to frames, and is lost in encoding" for name in self.facts.dynamic
         ]
-        if copy:
+        if not self._null:
             self._copy = Copy(self.facts.path, self._out, without=self.facts.index)
             self.not_copied += self._copy.not_copied
         try:
