@@ -63,6 +63,28 @@ def test_a_frame_between_two_is_made_along_the_motion(
     assert error(made, truth) < 0.5 * error(blended.frame, truth)
 
 
+@pytest.mark.parametrize(("width", "height"), [(8, 8), (16, 16), (16, 48)])
+def test_the_smallest_pictures_are_made_along_with_their_memory(
+    generator: RecurrentGenerator, width: int, height: int
+) -> None:
+    frames = moving_frames(3, width, height, speed=(1, 0))
+    features = [generator.encode(frame) for frame in frames]
+    state = generator.remember(features[2], features[0], Fraction(2), generator.remember(features[0], None, 0, None))
+    sides = (Reference(frames[0], features[0]), Reference(frames[2], features[2]))
+    made = generator.render(RenderRequest(*sides, state, HALF, frames[0], 1, frames[0].time_base))
+    assert 0 < made.confidence < 1
+    assert np.abs(made.frame.planes[0].astype(int) - frames[1].planes[0]).mean() < 32
+
+
+def test_a_network_that_gives_no_numbers_has_failed(generator: RecurrentGenerator) -> None:
+    frame = moving_frames(1, 64, 48)[0]
+    features = generator.encode(frame)
+    tensors = {name: np.full_like(generator._sessions.to_numpy(t), np.nan) for name, t in features.tensors.items()}
+    broken = Reference(frame, replace(features, tensors=tensors))
+    with pytest.raises(ArithmeticError, match="no numbers"):
+        generator.render(RenderRequest(broken, broken, None, HALF, frame, 1, frame.time_base))
+
+
 @pytest.mark.parametrize("form", ["yuv420p", "yuv422p10le", "gbrp", "gray10le"])
 def test_a_made_frame_of_a_still_scene_has_the_colours_of_its_neighbours(
     generator: RecurrentGenerator, form: str

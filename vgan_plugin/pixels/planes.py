@@ -43,12 +43,17 @@ def composite(made: Frame, known: Frame, mask: Mask) -> Frame:
     return replace(known, planes=planes, pts=made.pts, time_base=made.time_base, corrupt=False)
 
 
-def pad(frame: Frame, multiple: int) -> Frame:
+def pad(frame: Frame, multiple: int, least: int = 0) -> Frame:
     """The frame with luma width and height brought up to a multiple, the right and bottom samples replicated.
 
     A frame that fits already is returned as it is. Crop the RGB of what comes back to the old (H, W).
+
+    Args:
+        frame: what to pad.
+        multiple: of what width and height become a multiple.
+        least: a multiple that neither stays below.
     """
-    width, height = (-(-size // multiple) * multiple for size in (frame.width, frame.height))
+    width, height = (max(least, -(-size // multiple) * multiple) for size in (frame.width, frame.height))
     if (width, height) == (frame.width, frame.height):
         return frame
     planes = []

@@ -6,6 +6,7 @@ that was asked before changes what is made now.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from fractions import Fraction
@@ -80,7 +81,7 @@ class RecurrentGenerator:
 
     def encode(self, frame: Frame, valid: Mask | None = None) -> Features:
         """Features of one source frame; `valid` (H, W): True = trust this pixel."""
-        padded = pad(frame, self._stride)
+        padded = self._pad(frame)
         size = (padded.height, padded.width)
         trust = _ones(size) if valid is None else _plane(valid, size)
         return Features(self._sessions.run("encode", {"frame": to_rgb(padded)[None], "valid": trust}, size), size)
@@ -111,6 +112,7 @@ class RecurrentGenerator:
 
         Raises:
             ValueError: there is no reference.
+            ArithmeticError: the network gave no numbers.
         """
         a, b = request.a, request.b
         near = nearest(a, b, request.offsets)
@@ -136,6 +138,8 @@ class RecurrentGenerator:
         height, width = request.like.height, request.like.width
         rgb: RGB = self._sessions.to_numpy(outputs["rgb"])[0, :, :height, :width]
         sure = self._sessions.to_numpy(outputs["confidence"])[0, 0, :height, :width]
+        if not math.isfinite(float(rgb.sum()) + float(sure.sum())):  # a sum holds every NaN, and needs no memory
+            raise ArithmeticError("the network gave no numbers")
         see_through = alpha(near.frame)  # the network knows no alpha
         frame = from_rgb(rgb, request.like, request.pts, request.time_base, see_through)
         if known is None or mask is None:
@@ -145,6 +149,10 @@ class RecurrentGenerator:
     def close(self) -> None:
         """Free the sessions."""
         self._sessions.close()
+
+    def _pad(self, frame: Frame) -> Frame:
+        """Two strides each way at least: motion is smoothed among neighbouring cells, and a lone cell has none."""
+        return pad(frame, self._stride, 2 * self._stride)
 
     def _absent(self, other: Reference) -> dict[str, Value]:
         """Features of a reference that is not there: the other's motion evidence, trusted nowhere."""
