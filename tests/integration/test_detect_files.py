@@ -17,7 +17,7 @@ BIG = (160, 96)
 
 def scanned(path: Path) -> tuple[Timeline, list[Event]]:
     with VideoReader(path) as reader:
-        return scan(reader.frames(), rate=reader.timeline().rate)
+        return scan(reader.frames(), rate=reader.facts.rate)
 
 
 def test_repeats_survive_a_lossy_encoder(tmp_path: Path):

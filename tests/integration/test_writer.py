@@ -127,8 +127,6 @@ def test_variable_times_are_kept_exactly(tmp_path, suffix, codec):
     options = {"x265-params": "log-level=none"} if codec == "libx265" else {}
     through(source, tmp_path / f"b{suffix}", codec=codec, options=options)
     assert [f.time for f in read(tmp_path / f"b{suffix}")] == [Fraction(t, 1000) for t in TIMES]
-    with VideoReader(tmp_path / f"b{suffix}") as reader:
-        assert [t * reader.facts.time_base for t in reader.timeline().pts] == [Fraction(t, 1000) for t in TIMES]
 
 
 @pytest.mark.parametrize(
@@ -291,8 +289,7 @@ def test_sound_packets_are_identical(tmp_path, suffix, audio):
     before, after = (clips.packets(p, "audio") for p in (source, tmp_path / f"b{suffix}"))
     assert len(before) > 5
     assert [data for _, data in before] == [data for _, data in after]
-    start = [VideoReader(p).timeline() for p in (source, tmp_path / f"b{suffix}")]
-    offsets = [line.pts[0] * line.time_base for line in start]
+    offsets = [read(path)[0].time for path in (source, tmp_path / f"b{suffix}")]
     if suffix != ".mp4":  # in step with the picture
         assert before[0][0] is not None
         with av.open(str(source)) as a, av.open(str(tmp_path / f"b{suffix}")) as b:

@@ -21,7 +21,6 @@ from vgan_plugin.errors import InputDamaged, InputError, InputMissing, InputNotV
 from vgan_plugin.media.frames import Hdr, frac, from_av, hdr_of, side_data
 from vgan_plugin.media.queues import ahead
 from vgan_plugin.media.times import increasing, notes
-from vgan_plugin.timeline import Timeline
 from vgan_plugin.types import Colour, Frame, PixelFormat
 
 FORMATS = (
@@ -181,26 +180,6 @@ class VideoReader:
         while self._live:
             self._live.pop().close()
 
-    def timeline(self) -> Timeline:
-        """Presentation times of all frames without decoding one; a damaged file may decode to fewer frames."""
-        seen: Counter[str] = Counter()
-        with open_input(self.path) as container:
-            stream = container.streams[self.facts.index]
-            parts: list[list[int | None]] = [[]]
-            last = None
-            for packet in container.demux(stream):
-                if packet.size == 0 or packet.is_discard:  # flush packet; hidden by an edit list
-                    continue
-                self.damaged |= bool(packet.is_corrupt)
-                if packet.dts is not None and last is not None and packet.dts < last - self.facts.step * 16:
-                    parts.append([])  # the clock was set back
-                last = packet.dts if packet.dts is not None else last
-                parts[-1].append(packet.pts if packet.pts is not None else packet.dts)
-        stamps = [(stamp, None) for part in parts for stamp in _presentation_order(part)]
-        pts = tuple(stamp for stamp, _ in increasing(stamps, self.facts.step, seen))
-        self._note(*notes(seen))
-        return Timeline(pts, self.facts.time_base)
-
     def frames(self) -> Iterator[Frame]:
         """All frames in presentation order, decoded ahead in a thread; pts strictly increase.
 
@@ -350,12 +329,6 @@ def _decoded(path: Path, index: int, threads: str) -> Iterator[av.VideoFrame | N
                 return
             except av.FFmpegError:
                 yield None
-
-
-def _presentation_order(stamps: list[int | None]) -> list[int | None]:
-    """Sorted; where some stamps are missing, they stay in the places they have in the file."""
-    known = iter(sorted(s for s in stamps if s is not None))
-    return [None if s is None else next(known) for s in stamps]
 
 
 def _is_lossless(path: Path, stream: Any) -> bool:
