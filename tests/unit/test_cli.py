@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+import shlex
 import signal
 import subprocess
 import sys
 from fractions import Fraction
+from pathlib import Path
 
 import click
 import pytest
@@ -30,6 +32,7 @@ from vgan_plugin.cli.options import parse_rate, ranges
         ["fill", "in.mkv", "out.mkv", "--max-gap", "0"],
         ["fill", "in.mkv", "out.mkv", "--codec-option", "crf"],
         ["fill", "in.mkv", "out.mkv", "--min-confidence", "2"],
+        ["fill", "in.mkv", "out.mkv", "--min-confidence", "nan"],
         ["fill", "in.mkv", "out.mkv", "--plan", "p.json", "--at", "3"],
         ["fill", "in.mkv", "out.mkv", "--report", "r.txt"],
         ["fill", "in.json", "out.mkv", "--report", "in.json"],
@@ -151,6 +154,28 @@ def test_a_reader_that_leaves_early_is_no_error(arguments: list[str]) -> None:
     assert run.stderr.read() == b""
     assert run.wait() == 0
     run.stderr.close()
+
+
+@pytest.mark.parametrize("closed", ["<&-", ">&-", "2>&-", "<&- >&- 2>&-"])
+def test_streams_that_were_closed_before_the_start_go_nowhere(closed: str) -> None:
+    command = f"{shlex.quote(sys.executable)} -m vgan_plugin.cli scan /no/such/file.mkv --json {closed}"
+    assert subprocess.run(["/bin/sh", "-c", command], capture_output=True, check=False).returncode == 3
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="a disk that is always full is Linux's")
+@pytest.mark.parametrize("arguments", [["models"], ["models", "--json"]])
+def test_a_result_that_cannot_be_written_is_one_line(arguments: list[str]) -> None:
+    with open("/dev/full", "w") as full:
+        run = subprocess.run(
+            [sys.executable, "-m", "vgan_plugin.cli", *arguments],
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+            check=False,
+        )
+    assert run.returncode == 4
+    assert run.stderr.count("\n") == 1
+    assert "No space left" in run.stderr
 
 
 def test_help_loads_nothing_heavy() -> None:

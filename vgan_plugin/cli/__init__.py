@@ -16,7 +16,7 @@ from typing import Any
 import click
 
 import vgan_plugin
-from vgan_plugin.cli.output import error_line, leave_stdout, print_json
+from vgan_plugin.cli.output import error_line, leave_stdout, open_closed_streams, print_json
 from vgan_plugin.errors import UsageError, VganError
 
 COMMANDS = ("fill", "interpolate", "scan", "models", "doctor", "train", "export")
@@ -71,6 +71,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     Args:
         arguments: without the program's name; None = those of the process.
     """
+    open_closed_streams()
     arguments = list(sys.argv[1:] if arguments is None else arguments)
     with _stopped_by_signals():
         return _run(arguments)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import math
 import re
 from collections.abc import Callable
 from fractions import Fraction
@@ -69,6 +70,17 @@ def chain(*decorators: Callable[[Command], Command]) -> Callable[[Command], Comm
     return lambda command: functools.reduce(lambda inner, decorate: decorate(inner), reversed(decorators), command)
 
 
+class Confidence(click.FloatRange):
+    """A number from 0 to 1. NaN, which click lets through because it compares false to both ends, is none."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        """The number."""
+        number: float = super().convert(value, param, ctx)
+        if math.isnan(number):
+            self.fail(f"{value} is not a number from 0 to 1", param, ctx)
+        return number
+
+
 streams = chain(
     click.option("--json", "as_json", is_flag=True, help="Print one JSON object, also on failure."),
     click.option("--quiet", "-q", is_flag=True, help="Say nothing but errors."),
@@ -80,7 +92,7 @@ generator = chain(
     click.option("--device", metavar="auto|cpu|cuda|cuda:N", default="auto", show_default=True, help="Where to run."),
     click.option(
         "--min-confidence",
-        type=click.FloatRange(0, 1),
+        type=Confidence(0, 1),
         default=0.0,
         show_default=True,
         help="Frames less sure than this become repeats, and are named.",

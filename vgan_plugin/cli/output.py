@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
-from vgan_plugin.errors import VganError
+from vgan_plugin.errors import OutputError, VganError
 
 Tick = Callable[[str, int, int], None]
 
@@ -27,11 +27,30 @@ def print_json(value: Mapping[str, Any]) -> None:
 
 
 def _emit(line: str) -> None:
-    """A line of the result. Whoever reads may have left: the work is done all the same."""
+    """A line of the result. Whoever reads may have left: the work is done all the same.
+
+    Raises:
+        OutputError: standard output cannot be written, for example to a full disk.
+    """
     try:
         print(line, flush=True)  # noqa: T201 results
     except BrokenPipeError:
         leave_stdout()
+    except OSError as error:
+        leave_stdout()
+        why = error.strerror or str(error)
+        raise OutputError("Cannot write the result to standard output", why, "send it elsewhere") from error
+
+
+def open_closed_streams() -> None:
+    """A standard stream that was closed before the start goes nowhere, and no file gets its number."""
+    for number, name in enumerate(("stdin", "stdout", "stderr")):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)  # gets the lowest free number, which is this one
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(number, "r" if number == 0 else "w", closefd=False))  # noqa: SIM115 stays open
 
 
 def leave_stdout() -> None:
