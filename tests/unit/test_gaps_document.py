@@ -145,6 +145,7 @@ def put(*path: str | int, value: object) -> Callable[[dict[str, Any]], None]:
         put("bad", value=[-1]),
         put("dropped", value=[6]),
         put("unrepaired", value=[{"kind": "cut"}]),
+        lambda document: document.update(targets=[], dropped=list(range(document["frames"]))),
     ],
 )
 def test_a_plan_that_does_not_fit_is_refused(change: Callable[[dict[str, Any]], None]):
@@ -154,7 +155,7 @@ def test_a_plan_that_does_not_fit_is_refused(change: Callable[[dict[str, Any]], 
         plan_from_json(document, HOLE)
 
 
-@pytest.mark.parametrize("document", [None, [], "plan", 3, {}])
+@pytest.mark.parametrize("document", [None, [], "plan", 3, {}, {"format": 1, "error": {}, "status": 3}])
 def test_what_is_no_plan_is_refused(document: object):
     with pytest.raises(PlanUnusable):
         plan_from_json(document, HOLE)

@@ -77,7 +77,17 @@ def test_a_rate_shows_a_frame_at_every_multiple_to_within_the_rounding(steps: li
     assert all(a < b for a, b in pairwise(times))
 
 
-@pytest.mark.parametrize("wish", [{}, {"factor": 1}, {"rate": Fraction(0)}, {"factor": 2, "rate": Fraction(60)}])
+@pytest.mark.parametrize(
+    "wish",
+    [
+        {},
+        {"factor": 1},
+        {"factor": 1001},
+        {"rate": Fraction(0)},
+        {"rate": Fraction(10**9)},
+        {"factor": 2, "rate": Fraction(60)},
+    ],
+)
 def test_an_impossible_wish_is_an_error(wish: dict[str, Fraction]):
     with pytest.raises(UsageError):
         interpolation_plan(Timeline((0, 1), MS), [], **wish)

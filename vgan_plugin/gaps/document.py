@@ -109,6 +109,8 @@ def plan_from_json(document: Any, timeline: Timeline) -> Plan:
     if top.get("format") != FORMAT:
         raise _unusable("its format is not 1", "format")
     if "targets" not in top:
+        if "events" not in top:  # such as what `vgan scan --json` prints of a file that it cannot read
+            raise _unusable("neither events nor targets are in it", "the plan")
         return plan_gaps(timeline, _events(top, timeline))
     frames, scale = _whole(top, "frames"), _whole(top, "scale", low=1)
     time_base = _fraction(top.get("time_base"), "time_base")
@@ -154,6 +156,8 @@ def _check(plan: Plan, timeline: Timeline) -> None:
     if len(replaced) != len(set(replaced)) or plan.dropped.intersection(replaced):
         raise _unusable("a frame is replaced twice, or replaced and dropped", "targets")
     gone = plan.dropped.union(replaced)
+    if len(gone) == plan.frames and not plan.targets:
+        raise _unusable("every frame is dropped, none is left", "dropped")
     taken = {timeline.pts[i] * plan.scale for i in range(plan.frames) if i not in gone}
     previous: int | None = None
     for i, target in enumerate(plan.targets):

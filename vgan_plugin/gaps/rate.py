@@ -11,6 +11,11 @@ from vgan_plugin.gaps.values import Event, Plan, Target
 from vgan_plugin.timeline import Timeline, rounding_tolerance
 
 
+_MOST = 1000
+"""Parts of a step, or of a usual period: slower motion than anybody shows; a slip such as 60000 for 60000/1001 makes
+more frames than memory holds."""
+
+
 def interpolation_plan(
     timeline: Timeline, cuts: Iterable[int], factor: int | None = None, rate: Fraction | None = None
 ) -> Plan:
@@ -25,7 +30,8 @@ def interpolation_plan(
             dropped.
 
     Raises:
-        UsageError: not exactly one of factor and rate, or it is not positive (factor: not above 1).
+        UsageError: not exactly one of factor and rate, or it is not positive (factor: not above 1), or it makes more
+            than 1000 frames of one.
     """
     if (factor is None) == (rate is None):
         raise UsageError("The new frame rate is unclear", "a factor or a rate is needed, not both", "give one of them")
@@ -33,6 +39,7 @@ def interpolation_plan(
     if rate is not None:
         return _at_rate(timeline, shots, rate)
     assert factor is not None  # noqa: S101 - checked above
+    _check_size(Fraction(factor))
     if factor < 2:
         raise UsageError(
             f"A factor of {factor} adds no frame", "it says into how many parts a step goes", "use 2 or more"
@@ -48,6 +55,7 @@ def interpolation_plan(
 def _at_rate(timeline: Timeline, cuts: list[int], rate: Fraction) -> Plan:
     if rate <= 0:
         raise UsageError(f"A rate of {rate} frames a second is not one", "it must be positive", "use for example 60")
+    _check_size(rate * timeline.period_seconds)
     step = 1 / (rate * timeline.time_base)
     scale = step.denominator
     targets: list[Target] = []
@@ -65,6 +73,13 @@ def _at_rate(timeline: Timeline, cuts: list[int], rate: Fraction) -> Plan:
             position = (time - timeline.pts[before]) / timeline.steps[before]
             targets.append(_target(cuts, before, position, int(time * scale)))
     return _plan(timeline, cuts, scale, targets, frozenset(range(len(timeline))) - kept)
+
+
+def _check_size(parts: Fraction) -> None:
+    if parts > _MOST:
+        raise UsageError(
+            f"{float(parts):.0f} frames for each one are too many", f"at most {_MOST} are made", "use a lower rate"
+        )
 
 
 def _nearest(timeline: Timeline, time: Fraction) -> int:
