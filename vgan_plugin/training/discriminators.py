@@ -41,8 +41,8 @@ class Judge(nn.Module):
         return logits
 
 
-class Evidence(NamedTuple):
-    """What the judges are shown beside the frame itself: everything but the frame is the same for real and made.
+class Condition(NamedTuple):
+    """What the judges are shown beside the frame itself, as in a conditional GAN: the same for real and made.
 
     Attributes:
         mask: (n, 1, H, W) 1 = this pixel was made.
@@ -77,19 +77,19 @@ class Judges(nn.Module):
         self.frame = Judge(4, widths(32, 64, 96, 128), spectral)
         self.triplet = Judge(20, widths(48, 96, 144, 192), spectral)
 
-    def look(self, frame: Tensor, evidence: Evidence) -> tuple[Tensor, Tensor]:
+    def look(self, frame: Tensor, condition: Condition) -> tuple[Tensor, Tensor]:
         """What the two judges see of `frame` (n, 3, H, W) in [0, 1]: (n, 4, H, W) and (n, 20, h, w).
 
         The triplet holds [a, frame, b] twice, warped to the frame's time and as they are, without an eighth of the
         picture at each border, where the warp has nothing to read.
         """
-        flow, a, b = evidence.flow.detach(), evidence.a, evidence.b
+        flow, a, b = condition.flow.detach(), condition.a, condition.b
         aligned = (warp(a, flow[:, :2].flip(1)), frame, warp(b, flow[:, 2:].flip(1)))  # warp reads (dy, dx)
         pictures = torch.cat((*aligned, a, frame, b), 1) * 2 - 1
         n, _, h, w = frame.shape
-        distance = (evidence.offsets.abs() / 8).view(n, 2, 1, 1).expand(n, 2, h, w)
+        distance = (condition.offsets.abs() / 8).view(n, 2, 1, 1).expand(n, 2, h, w)
         inner = slice(h // 8, h - h // 8), slice(w // 8, w - w // 8)
-        return torch.cat((frame * 2 - 1, evidence.mask), 1), torch.cat((pictures, distance), 1)[:, :, *inner]
+        return torch.cat((frame * 2 - 1, condition.mask), 1), torch.cat((pictures, distance), 1)[:, :, *inner]
 
     def forward(self, seen: tuple[Tensor, Tensor]) -> list[Tensor]:
         """The logits of each judge for what `look` gave."""

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from vgan_plugin.training import checkpoint, losses
-from vgan_plugin.training.discriminators import Evidence, Judges
+from vgan_plugin.training.discriminators import Condition, Judges
 from vgan_plugin.training.generator import PRESETS, Generator, Render
 from vgan_plugin.training.precision import in_bf16
 from vgan_plugin.training.presets import Schedule
@@ -110,9 +110,9 @@ class Players:
         Both are of the same crops and times. Every `penalty_every` steps the slopes are penalised (R1 on real, R2 on
         made), and count that many times.
         """
-        settings, evidence = self.settings, _evidence(hand)
-        real = self.judges.look(hand.truth[hand.real], evidence)
-        made = self.judges.look(hand.frame.detach()[hand.real], evidence)
+        settings, condition = self.settings, _condition(hand)
+        real = self.judges.look(hand.truth[hand.real], condition)
+        made = self.judges.look(hand.frame.detach()[hand.real], condition)
         penalised = step % settings.penalty_every == 0
         for shown in (*real, *made):
             shown.requires_grad_(penalised)
@@ -156,11 +156,11 @@ class Players:
 
     def _opinion_slope(self, hand: Hand) -> tuple[Tensor, Tensor]:
         """Gradient of the adversarial loss with respect to the made frames (zero for synthetic ones), and the loss."""
-        evidence = _evidence(hand)
+        condition = _condition(hand)
         frame = hand.frame.detach()[hand.real].requires_grad_()
         with torch.no_grad():
-            p_real = self.judges(self.judges.look(hand.truth[hand.real], evidence))
-        p_made = self.judges(self.judges.look(frame, evidence))
+            p_real = self.judges(self.judges.look(hand.truth[hand.real], condition))
+        p_made = self.judges(self.judges.look(frame, condition))
         kind = self.settings.adversarial
         loss = _total(losses.generator_loss(kind, *p) for p in zip(p_real, p_made, strict=True))
         slope = torch.zeros_like(hand.frame)
@@ -259,11 +259,11 @@ def _groups(generator: Generator) -> dict[str, list[nn.Parameter]]:
     return groups
 
 
-def _evidence(hand: Hand) -> Evidence:
+def _condition(hand: Hand) -> Condition:
     """What the judges see beside the frames; the generator's motion is cut off from it."""
     batch, m, rows = hand.batch, hand.batch.at.shape[1], hand.real
     a, b = (batch.frames[:, i].repeat_interleave(m, 0)[rows] for i in (batch.a, batch.b))
-    return Evidence(hand.mask[rows], a, b, hand.made.flow.detach()[rows], offsets(batch)[rows])
+    return Condition(hand.mask[rows], a, b, hand.made.flow.detach()[rows], offsets(batch)[rows])
 
 
 def _total(terms: Iterable[Tensor]) -> Tensor:
