@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from vgan_plugin.detect import Detector
     from vgan_plugin.errors import VganError
     from vgan_plugin.fill import Engine, fill_stream
-    from vgan_plugin.gaps import Event, GapPolicy, Plan, Target
+    from vgan_plugin.gaps import Event, GapPolicy, Plan, Target, Unrepaired
     from vgan_plugin.hookspecs import Hooks, PlanRequest, hookimpl
     from vgan_plugin.plugins import PluginManager, get_plugin_manager
     from vgan_plugin.timeline import Timeline
@@ -45,6 +45,7 @@ _HOME = {
     "GapPolicy": "gaps",
     "Plan": "gaps",
     "Target": "gaps",
+    "Unrepaired": "gaps",
     "Hooks": "hookspecs",
     "PlanRequest": "hookspecs",
     "hookimpl": "hookspecs",
@@ -94,6 +95,7 @@ __all__ = [
     "Target",
     "Timeline",
     "TrainRequest",
+    "Unrepaired",
     "VganError",
     "__version__",
     "fill_stream",

@@ -58,9 +58,8 @@ def read(run: Path) -> tuple[Generator, Training]:
         options = dict(facts["options"])
         data = str(facts["data"])
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise ExportFailed(
-            f"{run} is not a run folder", f"{error}", "give the folder that `vgan train` wrote"
-        ) from error
+        why = f"its run.json lacks or does not know {error}" if isinstance(error, KeyError) else str(error)
+        raise ExportFailed(f"{run} is not a run folder", why, "give the folder that `vgan train` wrote") from error
     if not (run / "weights.npz").exists():
         raise ExportFailed(f"{run} has no weights yet", "no validation has been reached", "train it for longer")
     tensors, meta = checkpoint.load(run / "weights.npz")

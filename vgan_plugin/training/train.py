@@ -176,7 +176,8 @@ def _settings(request: TrainRequest) -> tuple[int, Schedule]:
         before = json.loads(known.read_text("utf-8"))
         preset, seed, options = before["preset"], int(before["seed"]), dict(before["options"])
     except (ValueError, KeyError, TypeError) as error:
-        raise TrainingFailed(f"{known} cannot be understood", f"{error}", "name a new folder") from error
+        why = f"it lacks {error}" if isinstance(error, KeyError) else str(error)
+        raise TrainingFailed(f"{known} cannot be understood", why, "name a new folder") from error
     if preset != request.preset:
         raise TrainingFailed(
             f"{request.run} is a run of preset {preset}", f"{request.preset} was asked for", "name a new folder"
