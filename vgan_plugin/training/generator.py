@@ -17,7 +17,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from vgan_plugin.training import motion
-from vgan_plugin.training.motion import Level
+from vgan_plugin.training.motion import Evidence, Level
 from vgan_plugin.training.recurrence import ConvLSTM, State
 
 STRIDE = 16
@@ -158,23 +158,23 @@ class Encoder(nn.Module):
 
 
 class FlowHead(nn.Module):
-    """Reads both references as seen along the present motion, and says how that motion is wrong."""
+    """Reads both references as seen along the present flows, and says how each flow is wrong."""
 
-    def __init__(self, inputs: int, width: int, outputs: int) -> None:
+    def __init__(self, inputs: int, width: int) -> None:
         super().__init__()
         self.enter = conv(2 * inputs + SMALL, width)
         self.body = Residual(width)
-        self.leave = zero(width, outputs)
+        self.leave = zero(width, 4)
 
     def forward(self, seen: Tensor, small: Tensor, context: Tensor) -> tuple[Tensor, Tensor]:
-        """Correct the motion of one level.
+        """Correct the flows of one level.
 
         Args:
             seen: (2n, inputs, h, w) features of a, then of b, warped.
             small: (n, SMALL, h, w) the motion and the times, padded with zeros.
             context: (n, width, h, w) from the coarser level or the state.
 
-        Returns: hidden (n, width, h, w) and correction (n, outputs, h, w) in cells.
+        Returns: hidden (n, width, h, w); correction (n, 4, h, w) in cells, (dy, dx) towards a, then towards b.
         """
         x = self.body(self.enter(torch.cat((*seen.chunk(2), small), 1)) + context)
         return x, self.leave(x)
@@ -280,11 +280,11 @@ class Generator(nn.Module):
         self.cell = ConvLSTM(p.c16 + SMALL, p.state)
         self.state16 = nn.Conv2d(p.state, w8, 1)
         self.noise16 = zero(NOISE, w8, 1)
-        self.head16 = FlowHead(p.c16, w8, 2)
+        self.head16 = FlowHead(p.c16, w8)
         self.down16 = nn.Conv2d(w8, w8, 1)
-        self.head8 = FlowHead(p.c8, w8, 2)
+        self.head8 = FlowHead(p.c8, w8)
         self.down8 = nn.Conv2d(w8, w4, 1)
-        self.head4 = FlowHead(p.c4, w4, 4)
+        self.head4 = FlowHead(p.c4, w4)
         self.fusion = Fusion(p)
 
     def encode(self, frame: Tensor, valid: Tensor) -> Features:
@@ -382,36 +382,37 @@ class Generator(nn.Module):
         return Render(rgb, confidence, scale, towards, weights, torch.cat((wa, wb), 1))
 
     def _flow(self, a: Features, b: Features, state: State, offsets: Tensor, noise: Tensor) -> tuple[Tensor, Tensor]:
-        """Built-in motion and learned corrections, coarse to fine.
+        """Built-in motion, and on top of it what the heads correct, coarse to fine.
+
+        The corrections come after all built-in steps. Put between them they would be pulled back by the next step,
+        while their gradient knew nothing of it: a head then grows without effect until it breaks the search.
 
         Returns: flow towards a, then towards b, (2n, 2, H/2, W/2) as (dy, dx) in cells; hidden at 1/8.
         """
         ca, cb = motion.shares(offsets)
         with torch.no_grad():
-            v = motion.search(a.d16, b.d16, ca, cb)
-        context = self.state16(motion.warp(state.hidden, cb * v)) + self.noise16(noise)
-        l16, l8, l4, l2 = self.preset.levels
+            v16, v8, v4, v2 = motion.estimate(
+                Evidence(a.d16, a.y16, a.y8, a.y4, a.y2),
+                Evidence(b.d16, b.y16, b.y8, b.y4, b.y2),
+                ca,
+                cb,
+                self.preset.levels,
+            )
 
-        def look(level: Level, fa: Tensor, fb: Tensor, v: Tensor) -> tuple[Tensor, Tensor]:
-            small = self._small(v * (level.stride / 64), offsets.view(-1, 2, 1, 1).expand_as(v))
-            return motion.warp(torch.cat((fa, fb)), motion.sides(v, ca, cb)), small
+        def correct(
+            head: FlowHead, fa: Tensor, fb: Tensor, v: Tensor, scale: float, so_far: Tensor, context: Tensor
+        ) -> tuple[Tensor, Tensor]:
+            flows = motion.sides(v, ca, cb) + torch.cat(so_far.chunk(2, 1))
+            small = self._small(v * scale, so_far * scale, offsets.view(-1, 2, 1, 1).expand_as(v))
+            hidden, change = head(motion.warp(torch.cat((fa, fb)), flows), small, context)
+            return hidden, motion.double(so_far + change)
 
-        def settle(level: Level, ya: Tensor, yb: Tensor, v: Tensor) -> Tensor:
-            """The built-in steps of one level. Gradients pass them by as if they were the identity."""
-            with torch.no_grad():
-                return motion.settle(torch.cat((ya, yb)), v, ca, cb, level) - v
-
-        hidden, change = self.head16(*look(l16, a.f16, b.f16, v), context)
-        v = v + change
-        v = motion.double(v + settle(l16, a.y16, b.y16, v))
-        motion8, change = self.head8(*look(l8, a.f8, b.f8, v), upsample(self.down16(hidden)))
-        v = v + change
-        v = motion.double(v + settle(l8, a.y8, b.y8, v))
-        v = v + settle(l4, a.y4, b.y4, v)
-        _, change = self.head4(*look(l4, a.f4, b.f4, v), upsample(self.down8(motion8)))
-        v = motion.double(v)
-        v = v + settle(l2, a.y2, b.y2, v)
-        return motion.sides(v, ca, cb) + torch.cat(motion.double(change).chunk(2, 1)), motion8
+        context = self.state16(motion.warp(state.hidden, cb * v16)) + self.noise16(noise)
+        none = torch.zeros_like(v16).repeat(1, 2, 1, 1)
+        hidden, c = correct(self.head16, a.f16, b.f16, v16, 1 / 4, none, context)
+        motion8, c = correct(self.head8, a.f8, b.f8, v8, 1 / 8, c, upsample(self.down16(hidden)))
+        _, c = correct(self.head4, a.f4, b.f4, v4, 1 / 16, c, upsample(self.down8(motion8)))
+        return motion.sides(v2, ca, cb) + torch.cat(c.chunk(2, 1)), motion8
 
     @staticmethod
     def _small(*maps: Tensor) -> Tensor:

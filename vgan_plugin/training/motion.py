@@ -265,16 +265,24 @@ def settle(y: Tensor, v: Tensor, ca: Tensor, cb: Tensor, level: Level) -> Tensor
     return v
 
 
-def estimate(a: Evidence, b: Evidence, offsets: Tensor, levels: tuple[Level, ...]) -> Tensor:
-    """Velocity (n, 2, H/2, W/2) over the span from a to b on the target's grid, in pixels of the full picture."""
-    ca, cb = shares(offsets)
+def estimate(a: Evidence, b: Evidence, ca: Tensor, cb: Tensor, levels: tuple[Level, ...]) -> list[Tensor]:
+    """Velocity over the span from a to b on the target's grid, coarse to fine.
+
+    Args:
+        a: evidence of reference a.
+        b: evidence of reference b.
+        ca: share towards a, (n, 1, 1, 1).
+        cb: share towards b.
+        levels: at strides 16, 8, 4 and 2.
+
+    Returns: for each level the settled velocity (n, 2, H/k, W/k), in its own cells.
+    """
     v = search(a.d16, b.d16, ca, cb)
-    stacks = {16: (a.y16, b.y16), 8: (a.y8, b.y8), 4: (a.y4, b.y4), 2: (a.y2, b.y2)}
-    for level in levels:
-        y = torch.cat(stacks[level.stride])
-        v = v if level.stride == 16 else double(v)
-        v = settle(y, v, ca, cb, level)
-    return 2 * v
+    found = []
+    for level, ya, yb in zip(levels, a[1:], b[1:], strict=True):
+        v = settle(torch.cat((ya, yb)), v if level.stride == 16 else double(v), ca, cb, level)
+        found.append(v)
+    return found
 
 
 def second_differences(x: Tensor) -> Tensor:
