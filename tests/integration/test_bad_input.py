@@ -17,7 +17,7 @@ from pathlib import Path
 import av
 import fakebundle
 import pytest
-from clips import drop, moving_frames, to_av, tone, write_clip
+from clips import drop, moving_frames, packets, to_av, tone, write_clip
 from strangers import PLUGINS, install
 
 from vgan_plugin.cli import main
@@ -155,6 +155,29 @@ def test_doubled_time_stamps_are_mended_and_said(tmp_path: Path, capsys: pytest.
     assert main(["fill", str(path), str(tmp_path / "out.mkv"), *BLEND, "--codec", "ffv1"]) == 0
     assert "doubled or backward" in capsys.readouterr().err
     assert times(tmp_path / "out.mkv") == [Fraction(i, 25) for i in range(6)]
+
+
+def test_a_clip_of_which_only_the_time_stamps_are_wrong_is_not_copied_with_them(tmp_path: Path) -> None:
+    path = stamped(tmp_path / "in.mkv", [0, 40, 80, 80, 160, 200, 240, 280])
+    assert main(["fill", str(path), str(tmp_path / "out.mkv"), *BLEND]) == 0
+    assert times(tmp_path / "out.mkv") == [Fraction(i, 25) for i in range(8)]
+
+
+def test_sound_goes_on_with_its_picture_where_two_recordings_are_joined(tmp_path: Path) -> None:
+    frames = moving_frames(30, time_base=Fraction(1, 90000), ticks=3600)
+    one = write_clip(tmp_path / "one.ts", frames, "libx264", audio=True, max_b_frames=0).read_bytes()
+    joined = tmp_path / "joined.ts"
+    joined.write_bytes(one + one)
+    assert main(["fill", str(joined), str(tmp_path / "out.ts"), *BLEND]) == 0
+    shown = times(tmp_path / "out.ts")
+    assert {b - a for a, b in pairwise(shown)} == {Fraction(1, 25)}
+    before, after = packets(joined, "audio"), packets(tmp_path / "out.ts", "audio")
+    assert [data for _, data in before] == [data for _, data in after]
+    second = len(before) // 2
+    # The second recording's sound lies as far from the first's as its picture does.
+    assert [later[0] - earlier[0] for earlier, later in zip(after[:second], after[second:], strict=True)] == [
+        30 * 3600
+    ] * second
 
 
 def test_missing_time_stamps_are_mended_and_said(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

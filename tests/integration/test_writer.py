@@ -628,6 +628,17 @@ def test_a_clip_with_nothing_wrong_is_copied_packet_by_packet(tmp_path, source_s
         remux(source, out)
 
 
+@pytest.mark.parametrize(("source_suffix", "codec"), [(".mkv", "ffv1"), (".mp4", "libx264")])
+def test_a_copy_keeps_the_frame_rate_and_how_long_the_last_frame_is_shown(tmp_path, source_suffix, codec):
+    frames = clips.moving_frames(12, time_base=Fraction(1, 90000), ticks=3600)
+    source = clips.write_clip(tmp_path / f"a{source_suffix}", frames, codec)
+    remux(source, tmp_path / "b.mkv")
+    with VideoReader(tmp_path / "b.mkv") as reader:
+        assert len(list(reader.frames())) == 12
+        assert reader.last_duration == Fraction(1, 25)
+        assert reader.facts.rate == 25
+
+
 def test_a_copy_into_a_container_that_does_not_take_the_video_is_refused(tmp_path):
     source = clips.write_clip(tmp_path / "a.mkv", clips.moving_frames(3))
     with pytest.raises(OutputError, match="Cannot copy the video"):

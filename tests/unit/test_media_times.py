@@ -50,7 +50,10 @@ def test_a_clock_set_back_goes_on_from_where_it_was():
     first, second = list(range(0, 400, 40)), list(range(0, 800, 40))
     out, seen = mended(first + second)
     assert out == list(range(0, 1200, 40))
-    assert seen["reset"] == 1
+    assert +seen == Counter(reset=1)
+    resets = []
+    assert len(list(increasing([(s, None) for s in first + second], 40, Counter(), resets))) == 30
+    assert resets == [400]
 
 
 def test_repairs_are_said():

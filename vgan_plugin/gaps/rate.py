@@ -10,7 +10,6 @@ from vgan_plugin.errors import UsageError
 from vgan_plugin.gaps.values import Event, Plan, Target
 from vgan_plugin.timeline import Timeline, rounding_tolerance
 
-
 _MOST = 1000
 """Parts of a step, or of a usual period: slower motion than anybody shows; a slip such as 60000 for 60000/1001 makes
 more frames than memory holds."""

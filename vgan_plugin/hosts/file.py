@@ -142,7 +142,7 @@ def repair(
                 _note(report, line, say)
             if found.plan.targets or found.plan.dropped:
                 _make(reader, found.timeline, found.plan, opener, report, encoding, min_confidence, tick, say)
-            elif not _copied(source, output, report, encoding, say):
+            elif reader.mended or not _copied(source, output, report, encoding, say):  # a copy has the old times
                 _make(reader, found.timeline, found.plan, None, report, encoding, min_confidence, tick, say)
         for line in reader.notes:
             _note(report, line, say)
@@ -278,6 +278,7 @@ def _make(
         codec=encoding.codec,
         options=encoding.options,
         overwrite=encoding.overwrite,
+        resets=reader.resets,
     )
     with writer:
         for line in writer.not_copied:  # said before the work begins

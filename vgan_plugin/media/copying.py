@@ -5,7 +5,8 @@ chapters, metadata. What the container does not take is named.
 from __future__ import annotations
 
 import io
-from collections.abc import Generator
+from collections import Counter
+from collections.abc import Generator, Sequence
 from fractions import Fraction
 from pathlib import Path
 from typing import Any, Self
@@ -28,6 +29,8 @@ _STALE = (
 )
 """Tags that describe the old file, not the work in it."""
 
+_SET_BACK = Fraction(1, 5)
+"""Seconds by which decoding times jump back where the clock was reset; reordering is no jump, they are in order."""
 _HELD = 32
 """Packets without decoding times that may wait for one that has it; more than any codec reorders."""
 
@@ -44,19 +47,24 @@ class Copy:
         source: the file.
         out: the container; its streams are added here, its header must not be written yet.
         without: number of a stream that somebody else writes, or None to copy all.
+        resets: by how many seconds the times after the first, second, ... reset of the clock are moved.
 
     Attributes:
         not_copied: what the container does not take, a line each.
         repaired: packets whose time stamps did not increase and were moved.
     """
 
-    def __init__(self, source: Path, out: av.container.OutputContainer, without: int | None) -> None:
+    def __init__(
+        self, source: Path, out: av.container.OutputContainer, without: int | None, resets: Sequence[Fraction] = ()
+    ) -> None:
         self.not_copied: list[str] = []
         self.repaired = 0
         self._out = out
         self._source = open_input(source)
         self._streams: dict[int, Any] = {}
         self._last: dict[int, int] = {}
+        self._resets = resets
+        self._passed: Counter[int] = Counter()  # resets, by stream
         self._chapters = self._source.chapters()
         same = bool(set(self._source.format.name.split(",")) & set(out.format.name.split(",")))
         for stream in self._source.streams:
@@ -110,6 +118,8 @@ class Copy:
         copied: Any = self._out.add_stream_from_template(stream, opaque=True)
         if same and stream.codec_context is not None and stream.codec_context.codec_tag.strip("\0"):
             copied.codec_context.codec_tag = stream.codec_context.codec_tag
+        if stream.type == "video" and (rate := stream.average_rate or stream.guessed_rate):
+            copied.codec_context.framerate = rate  # it becomes the file's; the decoder's may be the clock's 90000
         copied.metadata.update(kept_tags(stream.metadata))
         copied.disposition = stream.disposition
         self._streams[stream.index] = copied
@@ -141,6 +151,7 @@ class Copy:
         for packet in packets:
             index = packet.stream.index
             last = self._last.get(index)
+            self._move(packet, last)
             if packet.dts is None:
                 packet.dts = 0 if last is None else last + 1
             if last is not None and packet.dts <= last and packet.stream.type in ("audio", "video"):
@@ -151,6 +162,20 @@ class Copy:
             time = packet.dts * (frac(packet.time_base) or Fraction(0))
             packet.stream = self._streams[index]
             yield time, packet
+
+    def _move(self, packet: Any, last: int | None) -> None:
+        """Times after a reset of the clock go on as those of the frames do, so that sound stays with its picture."""
+        index, tick = packet.stream.index, frac(packet.time_base)
+        if not self._resets or not tick or packet.dts is None:
+            return
+        passed = self._passed[index]
+        moved = round(self._resets[passed - 1] / tick) if passed else 0
+        if last is not None and passed < len(self._resets) and packet.dts + moved < last - _SET_BACK / tick:
+            self._passed[index] += 1
+            moved = round(self._resets[passed] / tick)
+        packet.dts += moved
+        if packet.pts is not None:
+            packet.pts += moved
 
 
 def _describe(stream: Any) -> str:

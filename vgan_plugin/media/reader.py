@@ -146,6 +146,8 @@ class VideoReader:
         notes: what was found wrong and how it was mended, a line each; grows while frames are read.
         damaged: something was corrupt; from then on everything is decoded by one thread, which gives the same
             result every time.
+        mended: time stamps were missing, doubled or out of order, known when a pass has ended.
+        resets: by how many seconds the times after each reset of the clock are moved, known when a pass has ended.
         last_duration: seconds that the last frame is shown, known when a pass over the frames has ended; None when
             the file does not say.
 
@@ -156,6 +158,8 @@ class VideoReader:
     def __init__(self, path: Path | str) -> None:
         self.path = Path(path)
         self.damaged = False
+        self.mended = False
+        self.resets: tuple[Fraction, ...] = ()
         self.last_duration: Fraction | None = None
         self._notes: dict[str, None] = {}
         self._live: list[Generator[Frame, None, None]] = []
@@ -193,14 +197,17 @@ class VideoReader:
             passing.close()
             if passing in self._live:
                 self._live.remove(passing)
+            self.mended |= any(seen.values())
             self._note(*notes(seen))
 
     def _decode(self, seen: Counter[str]) -> Iterator[Frame]:
         facts = self.facts
         stamped = ((frame.pts if frame.pts is not None else frame.dts, frame) for frame in self._pictures())
         picture = None
-        for pts, picture in increasing(stamped, facts.step, seen):
+        resets: list[int] = []
+        for pts, picture in increasing(stamped, facts.step, seen, resets):
             yield from_av(picture, pts, facts.time_base)
+        self.resets = tuple(ticks * facts.time_base for ticks in resets)
         if picture is not None and picture.duration:
             self.last_duration = picture.duration * facts.time_base
 

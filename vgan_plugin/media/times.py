@@ -12,7 +12,9 @@ RESET = 8
 """So many stamps in a row that do not get past the last good one are a clock that was set back."""
 
 
-def increasing(stamped: Iterable[tuple[int | None, T]], step: int, seen: Counter[str]) -> Iterator[tuple[int, T]]:
+def increasing(
+    stamped: Iterable[tuple[int | None, T]], step: int, seen: Counter[str], resets: list[int] | None = None
+) -> Iterator[tuple[int, T]]:
     """Give every item a stamp later than the one before it, changing as little as possible.
 
     A missing stamp, and one that is not later than the last good one, is spread evenly between its good neighbours
@@ -23,6 +25,7 @@ def increasing(stamped: Iterable[tuple[int | None, T]], step: int, seen: Counter
         stamped: (stamp or None, item) in presentation order.
         step: one frame period in ticks, at least 1.
         seen: counts what was repaired, under ``missing``, ``not increasing`` and ``reset``.
+        resets: takes, at every reset, the ticks by which the stamps after it are moved.
     """
     last: int | None = None
     shift = 0
@@ -44,7 +47,10 @@ def increasing(stamped: Iterable[tuple[int | None, T]], step: int, seen: Counter
             first = next((stamp - i * step for i, (stamp, _) in enumerate(waiting) if stamp is not None), None)
             if first is not None:
                 seen["reset"] += 1
+                seen["not increasing"] -= sum(stamp is not None for stamp, _ in waiting)
                 shift += start - first
+                if resets is not None:
+                    resets.append(shift)
             for i, (stamp, item) in enumerate(waiting):
                 wanted = start + i * step if stamp is None or first is None else stamp + start - first
                 last = max(wanted, last + 1) if last is not None else wanted

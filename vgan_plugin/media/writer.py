@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
@@ -49,6 +49,7 @@ class VideoWriter:
         codec: FFmpeg's name of an encoder; None = the source's family.
         options: the encoder's options.
         overwrite: replace an existing file.
+        resets: `VideoReader.resets`, for the streams that are copied.
 
     Attributes:
         last_duration: seconds that the last frame is shown, to be set before `close` when it is known; None = as long
@@ -72,6 +73,7 @@ class VideoWriter:
         codec: str | None = None,
         options: Mapping[str, str] | None = None,
         overwrite: bool = False,
+        resets: Sequence[Fraction] = (),
     ) -> None:
         self.path = Path(path)
         self.facts = facts
@@ -80,6 +82,7 @@ class VideoWriter:
         self.frames = 0
         self._time_base = time_base
         self._rate = rate or facts.rate
+        self._resets = resets
         self.last_duration: Fraction | None = None
         self._done = False
         self._first: Fraction | None = None
@@ -199,7 +202,7 @@ class VideoWriter:
             f"{name.lower()}: it belongs to frames, and is lost in encoding" for name in self.facts.dynamic
         ]
         if not self._null:
-            self._copy = Copy(self.facts.path, self._out, without=self.facts.index)
+            self._copy = Copy(self.facts.path, self._out, without=self.facts.index, resets=self._resets)
             self.not_copied += self._copy.not_copied
         try:
             self._out.start_encoding()
