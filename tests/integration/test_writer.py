@@ -17,6 +17,7 @@ import numpy as np
 import pytest
 
 from vgan_plugin.errors import CodecUnusable, InputUnsupported, OutputError, OutputExists, OutputIsInput
+from vgan_plugin.hosts.file import Encoding, repair
 from vgan_plugin.media.frames import Hdr
 from vgan_plugin.media.reader import VideoReader
 from vgan_plugin.media.writer import VideoWriter, remux
@@ -626,6 +627,32 @@ def test_a_clip_with_nothing_wrong_is_copied_packet_by_packet(tmp_path, source_s
     assert left_over(tmp_path) == []
     with pytest.raises(OutputExists):
         remux(source, out)
+
+
+@pytest.mark.parametrize(("suffix", "codec"), [(".ts", "h264"), (".mpg", "h264")])
+def test_a_container_that_swallows_anything_gets_what_can_be_read_again(tmp_path, suffix, codec):
+    source = clips.write_clip(tmp_path / "a.mkv", clips.moving_frames(4), audio="flac")
+    out = tmp_path / f"b{suffix}"
+    with pytest.raises(OutputError, match="could not be read again"):
+        remux(source, out)
+    with VideoReader(source) as reader:
+        with VideoWriter(out, reader.facts, time_base=reader.facts.time_base) as writer:
+            for frame in reader.frames():
+                writer.write(frame)
+        assert any("flac" in line for line in writer.not_copied)
+        with pytest.raises(CodecUnusable, match="could not be read again"):
+            VideoWriter(tmp_path / f"c{suffix}", reader.facts, time_base=reader.facts.time_base, codec="ffv1")
+    with VideoReader(out) as reader:
+        assert reader.facts.codec == codec
+        assert len(list(reader.frames())) == 4
+
+
+@pytest.mark.parametrize(("suffix", "codec"), [(".mov", "rawvideo"), (".ogv", None)])
+def test_an_output_that_could_not_be_read_again_is_refused(tmp_path, suffix, codec):
+    source = clips.write_clip(tmp_path / "a.mkv", clips.moving_frames(4), "libx264")
+    with pytest.raises(OutputError, match=r"read again|does not take what it makes"):
+        repair(source, tmp_path / f"b{suffix}", encoding=Encoding(codec))
+    assert [p.name for p in tmp_path.iterdir()] == ["a.mkv"]
 
 
 @pytest.mark.parametrize(("source_suffix", "codec"), [(".mkv", "ffv1"), (".mp4", "libx264")])

@@ -47,6 +47,14 @@ _FAMILY = {
         same: same for same in ("ffv1", "huffyuv", "ffvhuff", "utvideo", "magicyuv", "rawvideo", "v210", "qtrle", "png")
     },
 }
+_MPEG = {"mpeg1video", "mpeg2video", "mpeg4", "h264", "hevc", "mp1", "mp2", "mp3", "ac3", "dts"}
+_TRANSPORT = _MPEG | {
+    *("vvc", "cavs", "avs2", "avs3", "dirac", "vc1", "aac", "aac_latm", "eac3", "truehd", "opus", "s302m"),
+    *("dvb_subtitle", "dvb_teletext", "hdmv_pgs_subtitle", "hdmv_text_subtitle", "klv", "timed_id3"),
+}
+_PROGRAM = _MPEG | {"pcm_s16be", "pcm_dvd", "dvd_subtitle"}
+_HOLDS = {"mpegts": _TRANSPORT, **dict.fromkeys(("mpeg", "vob", "dvd", "svcd", "vcd"), _PROGRAM)}
+"""Muxers that write any codec, and what can be read again."""
 _NEXT = ("libx264", "libvpx-vp9", "ffv1")
 _NEXT_LOSSLESS = ("ffv1", "libx264", "libx265", "libvpx-vp9")
 _COMMON = "libx264, libx265, libsvtav1, libvpx-vp9, prores_ks, ffv1, mjpeg, utvideo"
@@ -122,6 +130,11 @@ def keeps_hdr(codec: str) -> bool:
 def counts_frames(codec: str, time_base: Fraction) -> bool:
     """Whether an encoder knows frame numbers at a constant rate only, not times in these ticks."""
     return codec in ("mpeg1video", "mpeg2video") or (codec == "mpeg4" and time_base.denominator > 65535)
+
+
+def readable(container: str, codec: str) -> bool:
+    """Whether a codec, by its canonical name, can be read again from what FFmpeg's muxer makes of it."""
+    return container not in _HOLDS or codec in _HOLDS[container]
 
 
 def encoders() -> set[str]:

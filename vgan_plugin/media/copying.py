@@ -14,6 +14,7 @@ from typing import Any, Self
 import av
 import av.container
 
+from vgan_plugin.media.codecs import readable
 from vgan_plugin.media.frames import frac
 from vgan_plugin.media.reader import open_input
 
@@ -109,7 +110,7 @@ class Copy:
 
     def _add(self, stream: Any, same: bool) -> None:
         name = f"stream {stream.index} ({_describe(stream)})"
-        if (why := _refusal(stream, self._out.format.name)) is not None:
+        if (why := _refusal(stream, self._out.format.name, same)) is not None:
             self.not_copied.append(f"{name}: {why}")
             return
         if stream.type == "attachment":  # held by the header, it has no packets
@@ -188,8 +189,11 @@ def _takes_chapters(container: str) -> bool:
     return any(name in container for name in ("matroska", "webm", "mp4", "mov", "ipod", "nut", "ogg", "asf"))
 
 
-def _refusal(stream: Any, container: str) -> str | None:
-    """Why a container does not take a stream, found out by writing a header in memory; None when it does."""
+def _refusal(stream: Any, container: str, same: bool) -> str | None:
+    """Why a container does not take a stream, found out by writing a header in memory; None when it does.
+
+    A container of the source's own kind holds what the source's holds.
+    """
     if stream.type == "attachment" and container != "matroska":
         return f"{container} has no attachments"
     if stream.type == "attachment":
@@ -200,4 +204,8 @@ def _refusal(stream: Any, container: str) -> str | None:
             trial.start_encoding()
     except (ValueError, TypeError, av.FFmpegError) as error:
         return f"{container} does not take it ({getattr(error, 'strerror', None) or error})"
+    if not same and stream.codec_context is not None:
+        codec = stream.codec_context.codec.canonical_name
+        if not readable(container, codec):
+            return f"{container} does not take it ({codec} could not be read again)"
     return None

@@ -17,8 +17,8 @@ import av
 import av.container
 from av.codec.context import Flags
 
-from vgan_plugin.errors import CodecUnusable, OutputError, VganError
-from vgan_plugin.media.codecs import Encoding, candidates, counts_frames, keeps_hdr, named
+from vgan_plugin.errors import CodecUnusable, InputError, OutputError, VganError
+from vgan_plugin.media.codecs import Encoding, candidates, counts_frames, keeps_hdr, named, readable
 from vgan_plugin.media.copying import Copy, kept_tags
 from vgan_plugin.media.frames import frac, set_colour, to_av
 from vgan_plugin.media.output import NULL, PartFile, output_error
@@ -95,7 +95,7 @@ class VideoWriter:
         choice = self._choices(codec, options or {})
         self._part = None if self._null else PartFile(self.path, facts.path, overwrite=overwrite)
         try:
-            self._open(choice)
+            self._open(choice, codec is not None)
         except BaseException:
             self._discard()
             raise
@@ -173,7 +173,7 @@ class VideoWriter:
             return [Encoding("wrapped_avframe", form.name)]
         return candidates(self.facts, form)
 
-    def _open(self, choices: list[Encoding]) -> None:
+    def _open(self, choices: list[Encoding], chosen: bool) -> None:
         """Open the container with the first encoder that works in it."""
         reasons = []
         for choice in choices:
@@ -186,7 +186,7 @@ class VideoWriter:
             self.encoding = choice
             break
         else:
-            if len(reasons) == 1:
+            if chosen:
                 raise reasons[0]
             why = "; ".join(error.why for error in reasons) or "none takes these samples as they are"
             raise CodecUnusable(
@@ -206,6 +206,12 @@ class VideoWriter:
             self.not_copied += self._copy.not_copied
         try:
             self._out.start_encoding()
+        except av.error.ArgumentError as error:
+            raise CodecUnusable(
+                f"Encoder {self.encoding.codec!r} cannot be used",
+                f"{self._out.format.name} does not take what it makes",
+                "write to .mkv, or name another encoder with --codec",
+            ) from error
         except (av.FFmpegError, ValueError) as error:
             raise output_error(self.path, error) from error
 
@@ -213,6 +219,12 @@ class VideoWriter:
         facts = self.facts
         self._out = _open_output(self.path if self._part is None else self._part.path, self.path)
         container = self._out.format.name
+        if not readable(container, av.Codec(choice.codec, "w").canonical_name):
+            raise CodecUnusable(
+                f"Encoder {choice.codec!r} cannot be used",
+                f"{choice.codec!r} could not be read again from {container!r} format",
+                "write to .mkv, or name another encoder",
+            )
         try:
             stream = self._out.add_stream(choice.codec, rate=self._rate or 25, options=dict(choice.options))
         except ValueError as error:
@@ -326,11 +338,19 @@ class VideoWriter:
 
     def _look_at(self, path: Path) -> None:
         """Ask the finished file for what some containers and encoders drop without a word."""
-        with open_input(path) as made:
-            stream = made.streams.video[0]
-            aspect = frac(stream.sample_aspect_ratio) or Fraction(1)
-            where = f"{self.encoding.codec} in {made.format.name}"
-            start = (stream.start_time or 0) * (frac(stream.time_base) or Fraction(0))
+        try:
+            with open_input(path) as made:
+                where = f"{self.encoding.codec} in {made.format.name}"
+                stream = made.streams.video[0]
+                next(made.decode(stream))
+                aspect = frac(stream.sample_aspect_ratio) or Fraction(1)
+                start = (stream.start_time or 0) * (frac(stream.time_base) or Fraction(0))
+        except (InputError, av.FFmpegError, IndexError, StopIteration) as error:
+            raise OutputError(
+                f"Cannot write {self.path}",
+                f"{self.encoding.codec} cannot be read again from such a file",
+                "write to .mkv, or name another encoder with --codec",
+            ) from error
         if aspect != (self.facts.aspect or 1):
             self.notes.append(f"not copied: sample aspect ratio {self.facts.aspect}, {where} does not hold it")
 
