@@ -80,6 +80,12 @@ def test_what_is_no_video(tmp_path: Path, capsys: pytest.CaptureFixture[str], na
     refused(capsys, 3, "VGAN-303", tmp_path / name, tmp_path / "out.mkv")
 
 
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no named pipes here")
+def test_a_pipe_is_refused_and_not_waited_for(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    os.mkfifo(tmp_path / "in.mkv")
+    assert "pipe" in refused(capsys, 3, "VGAN-301", tmp_path / "in.mkv", tmp_path / "out.mkv")
+
+
 def test_sound_alone(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     path = tmp_path / "sound.mka"
     with av.open(str(path), "w", format="matroska") as out:

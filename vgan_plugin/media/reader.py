@@ -107,13 +107,19 @@ def open_input(path: Path) -> av.container.InputContainer:
         InputMissing: there is no such file, or it is a folder.
         InputNotVideo: empty, text, a playlist, something FFmpeg does not know.
         InputDamaged: a video whose index is missing (cut off while it was written).
-        InputError: not readable for another reason.
+        InputError: a pipe or a device; not readable for another reason.
     """
     if path.is_dir():
         raise InputMissing(f"Cannot read {path}", "it is a folder", "name a video file")
     if not path.exists():
         raise InputMissing(f"Cannot read {path}", "there is no such file", "check the path")
-    if path.is_file() and path.stat().st_size == 0:
+    if not path.is_file():
+        raise InputError(
+            f"Cannot read {path}",
+            "it is a pipe or a device, and it is to be read twice",
+            "save it to a file first",
+        )
+    if path.stat().st_size == 0:
         raise InputNotVideo(f"{path} is not a video", "it is empty (0 bytes)", "name a video file")
     try:
         return av.open(os.path.abspath(path), options=dict(OPEN))
