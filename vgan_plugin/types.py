@@ -203,6 +203,7 @@ class OpenRequest:
         device: ``auto``, ``cpu``, ``cuda`` or ``cuda:N``.
         precision: ``fp32`` or ``fp16``; None lets the device decide.
         threads: CPU threads for the network; None = physical cores.
+        size: (height, width) of the frames to come, so that what cannot run is an error now; None = not known yet.
     """
 
     generator: str | None = None
@@ -210,6 +211,7 @@ class OpenRequest:
     device: str = "auto"
     precision: str | None = None
     threads: int | None = None
+    size: tuple[int, int] | None = None
 
 
 @dataclass(frozen=True, eq=False)

@@ -66,7 +66,7 @@ def read(run: Path) -> tuple[Generator, Training]:
     checkpoint.unpack(tensors, "ema", generator)
     return generator, Training(
         data=(data,),
-        licences=tuple(str(options.get("licences", ""))),
+        licences=tuple(f"licence class {letter}" for letter in str(options.get("licences", ""))),
         steps=int(meta.get("step", 0)),
         date=datetime.datetime.now(tz=datetime.UTC).date().isoformat(),
         metrics=dict(meta.get("val", {})),

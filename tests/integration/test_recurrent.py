@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import random
+import shutil
 from collections.abc import Iterator
 from dataclasses import replace
 from fractions import Fraction
@@ -195,3 +197,16 @@ def test_the_report_says_what_ran(generator: RecurrentGenerator) -> None:
     provenance = generator.provenance
     assert provenance["provider"]["provider"] == "CPUExecutionProvider"
     assert provenance["model"]["name"] == "base"
+
+
+def test_a_graph_that_cannot_run_is_an_error_before_the_first_frame(tmp_path: Path) -> None:
+    """Not a video full of fallbacks."""
+    folder = tmp_path / "base"
+    shutil.copytree(SHIPPED / "base", folder)
+    graph = folder / "render.onnx"
+    graph.write_bytes(graph.read_bytes()[:-2000])
+    manifest = json.loads((folder / "bundle.json").read_text())
+    manifest["files"]["render.onnx"] = hashlib.sha256(graph.read_bytes()).hexdigest()
+    (folder / "bundle.json").write_text(json.dumps(manifest))
+    with pytest.raises(BundleError, match="does not load"):
+        open_recurrent(OpenRequest(model=str(folder), device="cpu", size=(48, 64)))

@@ -10,7 +10,7 @@ import json
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from pathlib import Path
 from typing import TypeVar
@@ -134,7 +134,7 @@ def repair(
     document = _read_plan(plan)
     with VideoReader(source) as reader:
         _check_output(output, source, encoding)
-        with _Opener(generator, "fill") as opener:
+        with _Opener(generator, "fill", reader.facts) as opener:
             found = _scan(reader, policy or GapPolicy(), document, tick, say)
             report = Report.of(source, output, found.plan)
             report.seconds |= found.seconds
@@ -180,7 +180,7 @@ def interpolate(
     encoding = encoding or Encoding()
     with VideoReader(source) as reader:
         _check_output(output, source, encoding)
-        with _Opener(generator, "interpolate") as opener:
+        with _Opener(generator, "interpolate", reader.facts) as opener:
             seconds: dict[str, float] = {}
             timeline, events = _look(reader, seconds, tick, say)
             cuts = [event.first for event in events if event.kind == "cut"]
@@ -196,10 +196,11 @@ def interpolate(
 class _Opener:
     """Opens the generator when it is first needed, but at once when anything about it was asked for by name."""
 
-    def __init__(self, request: OpenRequest | None, task: str) -> None:
-        self._request, self._task = request or OpenRequest(), task
+    def __init__(self, request: OpenRequest | None, task: str, facts: VideoFacts) -> None:
+        request = request or OpenRequest()
+        self._request, self._task = replace(request, size=(facts.height, facts.width)), task
         self._generator: FrameGenerator | None = None
-        if self._request != OpenRequest():
+        if request != OpenRequest():
             self.open()
 
     def open(self) -> FrameGenerator:

@@ -55,7 +55,11 @@ def open_recurrent(request: OpenRequest, extra: Iterable[Path] = ()) -> Recurren
             f"its graphs compute in {bundle.manifest.precision}",
             "leave the precision out",
         )
-    return RecurrentGenerator(bundle, GraphSessions(bundle, request.device, request.threads))
+    sessions = GraphSessions(bundle, request.device, request.threads)
+    if request.size is not None:
+        height, width = (-(-side // bundle.manifest.stride) * bundle.manifest.stride for side in request.size)
+        sessions.prepare(height, width)
+    return RecurrentGenerator(bundle, sessions)
 
 
 class RecurrentGenerator:
