@@ -9,6 +9,7 @@ import sys
 import textwrap
 from dataclasses import replace
 from fractions import Fraction
+from itertools import pairwise
 from pathlib import Path
 
 import av
@@ -21,7 +22,7 @@ from vgan_plugin.hosts.file import Encoding, repair
 from vgan_plugin.media.frames import Hdr
 from vgan_plugin.media.reader import VideoReader
 from vgan_plugin.media.writer import VideoWriter, remux
-from vgan_plugin.types import Colour, Frame
+from vgan_plugin.types import Colour, Frame, OpenRequest
 
 
 def same(a: Frame, b: Frame) -> bool:
@@ -264,6 +265,12 @@ def test_hdr10_metadata_survives(tmp_path, codec):
     assert writer.not_copied == []
 
 
+def test_a_rotation_that_gets_lost_is_said(tmp_path):
+    source = clips.write_clip(tmp_path / "a.mp4", clips.moving_frames(4), "libx264", rotation=90)
+    report = repair(source, tmp_path / "b.ts", encoding=Encoding("libx264"))
+    assert any("rotation by 90" in note for note in report.notes)
+
+
 def test_hdr10_metadata_that_gets_lost_are_said(tmp_path):
     words = "log-level=none:repeat-headers=1:hdr10=1:max-cll=1000,400"
     frames = clips.moving_frames(3, 96, 64, "yuv420p10le")
@@ -400,6 +407,7 @@ def clip(tmp_path):
         ("h266", {}, "Unknown encoder"),
         ("flac", {}, "audio"),
         ("prores_ks", {}, "does not take pixel format yuv420p"),
+        ("mjpeg", {}, "full range"),
         ("libx264", {"crff": "3"}, "crff"),
         ("libx264", {"preset": "warp"}, "cannot be opened"),
         (None, {"crf": "3"}, "without an encoder"),
@@ -645,6 +653,16 @@ def test_a_container_that_swallows_anything_gets_what_can_be_read_again(tmp_path
     with VideoReader(out) as reader:
         assert reader.facts.codec == codec
         assert len(list(reader.frames())) == 4
+
+
+@pytest.mark.parametrize("suffix", [".wmv", ".mxf"])
+def test_reordered_frames_lose_no_times_where_the_container_has_no_place_for_them(tmp_path, suffix):
+    source = clips.write_clip(tmp_path / "a.mp4", clips.drop(clips.moving_frames(24), 9), "libx264")
+    repair(source, tmp_path / f"b{suffix}", generator=OpenRequest(generator="blend"))
+    with VideoReader(tmp_path / f"b{suffix}") as reader:
+        times = [frame.time for frame in reader.frames()]
+    assert {b - a for a, b in pairwise(times)} == {Fraction(1, 25)}
+    assert len(times) == 24
 
 
 @pytest.mark.parametrize(("suffix", "codec"), [(".mov", "rawvideo"), (".ogv", None)])

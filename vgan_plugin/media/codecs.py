@@ -107,6 +107,12 @@ def named(codec: str, asked: Mapping[str, str], facts: VideoFacts, form: PixelFo
         ) from error
     if kind != "video":
         raise CodecUnusable(f"Encoder {codec!r} cannot be used", f"it is for {kind}", f"use for example {_COMMON}")
+    if codec == "mjpeg" and form.family == "yuv" and not facts.colour.full_range:
+        raise CodecUnusable(
+            f"Encoder {codec!r} cannot be used",
+            "its samples are taken for full range, and the video's are not",
+            "use another one, for example ffv1, which takes nearly all",
+        )
     stored = _stored(codec, form)
     if stored is None:
         takes = ", ".join(f.name for f in av.Codec(codec, "w").video_formats or ())

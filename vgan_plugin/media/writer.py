@@ -30,8 +30,8 @@ BEHIND = 4
 """Frames that may wait for the encoder."""
 _MUXER = {"max_interleave_delta": "1000000"}
 """Microseconds of packets that the muxer may hold while a stream is silent; FFmpeg's ten seconds are gigabytes."""
-_NO_B_FRAMES = ("mp4", "mov", "ipod", "3gp", "3g2", "psp", "avi")
-"""With reordered frames and a gap near the end these declare a wrong duration; AVI has no place for their times."""
+_NO_B_FRAMES = ("mp4", "mov", "ipod", "3gp", "3g2", "psp", "avi", "asf", "mxf")
+"""With reordered frames and a gap near the end the first six declare a wrong duration; the others lose their times."""
 
 
 class VideoWriter:
@@ -342,7 +342,7 @@ class VideoWriter:
             with open_input(path) as made:
                 where = f"{self.encoding.codec} in {made.format.name}"
                 stream = made.streams.video[0]
-                next(made.decode(stream))
+                rotation = int(next(made.decode(stream)).rotation)
                 aspect = frac(stream.sample_aspect_ratio) or Fraction(1)
                 start = (stream.start_time or 0) * (frac(stream.time_base) or Fraction(0))
         except (InputError, av.FFmpegError, IndexError, StopIteration) as error:
@@ -353,7 +353,8 @@ class VideoWriter:
             ) from error
         if aspect != (self.facts.aspect or 1):
             self.notes.append(f"not copied: sample aspect ratio {self.facts.aspect}, {where} does not hold it")
-
+        if rotation != self.facts.rotation:
+            self.notes.append(f"not copied: rotation by {self.facts.rotation} degrees, {where} does not hold it")
         later = start - (self._first or 0)
         if later > Fraction(1, 1000):
             self.notes.append(
