@@ -684,6 +684,25 @@ def test_a_copy_keeps_the_frame_rate_and_how_long_the_last_frame_is_shown(tmp_pa
         assert reader.facts.rate == 25
 
 
+@pytest.mark.parametrize("suffix", [".mpg", ".wmv", ".mxf"])
+def test_packets_are_not_copied_where_they_cannot_be_decoded_or_lose_their_times(tmp_path, suffix):
+    source = clips.write_clip(tmp_path / "a.mp4", clips.moving_frames(24), "libx264", max_b_frames=3)
+    report = repair(source, tmp_path / f"b{suffix}")
+    assert not report.copied
+    with VideoReader(tmp_path / f"b{suffix}") as reader:
+        times = [frame.time for frame in reader.frames()]
+    assert {b - a for a, b in pairwise(times)} == {Fraction(1, 25)}
+    assert len(times) == 24
+
+
+def test_what_a_copy_loses_is_said(tmp_path):
+    source = clips.write_clip(tmp_path / "a.mp4", clips.moving_frames(24), "libx264", rotation=90, max_b_frames=3)
+    rotation, start = remux(source, tmp_path / "b.ts")
+    assert rotation.startswith("rotation by 90 degrees")
+    assert "later, in step" in start
+    assert remux(source, tmp_path / "b.mov") == []
+
+
 def test_a_copy_into_a_container_that_does_not_take_the_video_is_refused(tmp_path):
     source = clips.write_clip(tmp_path / "a.mkv", clips.moving_frames(3))
     with pytest.raises(OutputError, match="Cannot copy the video"):

@@ -32,6 +32,8 @@ _STALE = (
 
 _SET_BACK = Fraction(1, 5)
 """Seconds by which decoding times jump back where the clock was reset; reordering is no jump, they are in order."""
+_OWN_WAYS = ("avi", "asf", "mxf", "mpeg", "vob", "dvd", "svcd", "vcd")
+"""Containers that take video packets of others and make of them what cannot be decoded, or has lost its times."""
 _HELD = 32
 """Packets without decoding times that may wait for one that has it; more than any codec reorders."""
 
@@ -208,4 +210,6 @@ def _refusal(stream: Any, container: str, same: bool) -> str | None:
         codec = stream.codec_context.codec.canonical_name
         if not readable(container, codec):
             return f"{container} does not take it ({codec} could not be read again)"
+    if stream.type == "video" and not same and container in _OWN_WAYS:
+        return f"{container} has other packets and no place for the times of these"
     return None

@@ -19,8 +19,9 @@ from av.codec.context import Flags
 
 from vgan_plugin.errors import CodecUnusable, InputError, OutputError, VganError
 from vgan_plugin.media.codecs import Encoding, candidates, counts_frames, keeps_hdr, named, readable
+from vgan_plugin.media.compare import Look, later, look, lost
 from vgan_plugin.media.copying import Copy, kept_tags
-from vgan_plugin.media.frames import frac, set_colour, to_av
+from vgan_plugin.media.frames import set_colour, to_av
 from vgan_plugin.media.output import NULL, PartFile, output_error
 from vgan_plugin.media.queues import Abandoned, Channel
 from vgan_plugin.media.reader import VideoFacts, open_input
@@ -30,7 +31,7 @@ BEHIND = 4
 """Frames that may wait for the encoder."""
 _MUXER = {"max_interleave_delta": "1000000"}
 """Microseconds of packets that the muxer may hold while a stream is silent; FFmpeg's ten seconds are gigabytes."""
-_NO_B_FRAMES = ("mp4", "mov", "ipod", "3gp", "3g2", "psp", "avi", "asf", "mxf")
+_NO_B_FRAMES = ("mp4", "mov", "ipod", "3gp", "3g2", "psp", "avi", "asf", "mxf", "mpeg", "vob", "dvd", "svcd", "vcd")
 """With reordered frames and a gap near the end the first six declare a wrong duration; the others lose their times."""
 
 
@@ -339,27 +340,17 @@ class VideoWriter:
     def _look_at(self, path: Path) -> None:
         """Ask the finished file for what some containers and encoders drop without a word."""
         try:
-            with open_input(path) as made:
-                where = f"{self.encoding.codec} in {made.format.name}"
-                stream = made.streams.video[0]
-                rotation = int(next(made.decode(stream)).rotation)
-                aspect = frac(stream.sample_aspect_ratio) or Fraction(1)
-                start = (stream.start_time or 0) * (frac(stream.time_base) or Fraction(0))
+            made = look(path)
         except (InputError, av.FFmpegError, IndexError, StopIteration) as error:
             raise OutputError(
                 f"Cannot write {self.path}",
                 f"{self.encoding.codec} cannot be read again from such a file",
                 "write to .mkv, or name another encoder with --codec",
             ) from error
-        if aspect != (self.facts.aspect or 1):
-            self.notes.append(f"not copied: sample aspect ratio {self.facts.aspect}, {where} does not hold it")
-        if rotation != self.facts.rotation:
-            self.notes.append(f"not copied: rotation by {self.facts.rotation} degrees, {where} does not hold it")
-        later = start - (self._first or 0)
-        if later > Fraction(1, 1000):
-            self.notes.append(
-                f"all streams start {float(later):.3f} s later, in step: the container begins elsewhere than the source"
-            )
+        source = Look(made.container, self.facts.aspect or Fraction(1), self.facts.rotation, self._first or Fraction(0))
+        where = f"{self.encoding.codec} in {made.container}"
+        self.notes += [f"not copied: {line}, {where} does not hold it" for line in lost(source, made)]
+        self.notes += later(source, made)
 
     def _discard(self) -> None:
         try:
@@ -397,11 +388,28 @@ def remux(source: Path, path: Path, *, overwrite: bool = False) -> list[str]:
                     pass
         except (av.FFmpegError, ValueError) as error:
             raise error if isinstance(error, VganError) else output_error(path, error) from error
+        left = [*copy.not_copied, *_unlike(source, part.path, path)]
         part.commit()
     except BaseException:
         part.discard()
         raise
-    return copy.not_copied
+    return left
+
+
+def _unlike(source: Path, copy: Path, final: Path) -> list[str]:
+    """What a copy lost without a word, a line each.
+
+    Raises:
+        OutputError: it cannot be read again.
+    """
+    try:
+        before, after = look(source), look(copy)
+    except (InputError, av.FFmpegError, IndexError, StopIteration) as error:
+        raise OutputError(
+            f"Cannot copy the video to {final}", "it cannot be read again from such a file", "write to .mkv"
+        ) from error
+    left = [f"{line}: {after.container} does not hold it" for line in lost(before, after)]
+    return left + [f"the time of the start: {line}" for line in later(before, after)]
 
 
 def _open_output(path: Path, asked: Path) -> Any:
