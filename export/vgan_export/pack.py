@@ -59,6 +59,8 @@ def read(run: Path) -> tuple[Generator, Training]:
         data = str(facts["data"])
     except (OSError, ValueError, KeyError, TypeError) as error:
         why = f"its run.json lacks or does not know {error}" if isinstance(error, KeyError) else str(error)
+        if isinstance(error, OSError):
+            why = f"its run.json cannot be read ({error.strerror or error})"
         raise ExportFailed(f"{run} is not a run folder", why, "give the folder that `vgan train` wrote") from error
     if not (run / "weights.npz").exists():
         raise ExportFailed(f"{run} has no weights yet", "no validation has been reached", "train it for longer")

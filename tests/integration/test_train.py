@@ -345,6 +345,13 @@ def test_one_single_clip_and_mixed_sizes_are_enough(data, tmp_path):
     assert (tmp_path / "run2" / "weights.npz").exists()
 
 
+def test_a_file_where_the_run_is_to_be_is_refused(data, tmp_path):
+    (tmp_path / "run").write_text("mine")
+    with pytest.raises(TrainingFailed, match="it is a file"):
+        go(data, tmp_path / "run")
+    assert (tmp_path / "run").read_text() == "mine"
+
+
 def test_a_folder_of_nothing_is_one_error(tmp_path):
     with pytest.raises(DataUnusable):
         go(tmp_path / "nowhere", tmp_path / "run")

@@ -37,6 +37,7 @@ from vgan_plugin.cli.options import parse_rate, ranges
         ["fill", "in.mkv", "out.mkv", "--report", "r.txt"],
         ["fill", "in.json", "out.mkv", "--report", "in.json"],
         ["fill", "", "out.mkv"],
+        ["train", "data", "run", "--minutes", "nan"],
         ["interpolate", "in.mkv", "out.mkv"],
         ["interpolate", "in.mkv", "out.mkv", "--factor", "1"],
         ["interpolate", "in.mkv", "out.mkv", "--factor", "2", "--rate", "50"],

@@ -70,14 +70,14 @@ def chain(*decorators: Callable[[Command], Command]) -> Callable[[Command], Comm
     return lambda command: functools.reduce(lambda inner, decorate: decorate(inner), reversed(decorators), command)
 
 
-class Confidence(click.FloatRange):
-    """A number from 0 to 1. NaN, which click lets through because it compares false to both ends, is none."""
+class Number(click.FloatRange):
+    """A number in a range. NaN, which click lets through because it compares false to both ends, is none."""
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
         """The number."""
         number: float = super().convert(value, param, ctx)
         if math.isnan(number):
-            self.fail(f"{value} is not a number from 0 to 1", param, ctx)
+            self.fail(f"{value} is not in the range {self._describe_range()}", param, ctx)
         return number
 
 
@@ -92,7 +92,7 @@ generator = chain(
     click.option("--device", metavar="auto|cpu|cuda|cuda:N", default="auto", show_default=True, help="Where to run."),
     click.option(
         "--min-confidence",
-        type=Confidence(0, 1),
+        type=Number(0, 1),
         default=0.0,
         show_default=True,
         help="Frames less sure than this become repeats, and are named.",

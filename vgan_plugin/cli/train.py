@@ -15,7 +15,7 @@ from vgan_plugin.cli.output import print_json
 @click.argument("data", metavar="DATA", type=shared.file_path)
 @click.argument("run", metavar="RUN", type=shared.file_path)
 @click.option("--preset", metavar="tiny|lite|base", default="base", show_default=True, help="Size and schedule.")
-@click.option("--minutes", metavar="M", type=click.FloatRange(min=0), help="Stop after M minutes; run again to go on.")
+@click.option("--minutes", metavar="M", type=shared.Number(min=0), help="Stop after M minutes; run again to go on.")
 @click.option("--dry-run", is_flag=True, help="Read the data, build everything, take one step, write nothing.")
 @click.option("--start-from", metavar="RUN|BUNDLE", type=shared.file_path, help="Weights to start from.")
 @click.option("--seed", metavar="S", type=int, default=0, show_default=True, help="Seed of the whole run.")

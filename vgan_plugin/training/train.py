@@ -168,6 +168,8 @@ def _device(settings: Schedule) -> torch.device:
 def _settings(request: TrainRequest) -> tuple[int, Schedule]:
     """The seed and the schedule: those of an existing run, with what is asked for now on top."""
     known = request.run / "run.json"
+    if request.run.exists() and not request.run.is_dir():
+        raise TrainingFailed(f"{request.run} is not a run folder", "it is a file", "name a new folder")
     if not known.exists():
         if request.run.is_dir() and any(request.run.iterdir()):
             raise TrainingFailed(f"{request.run} is not a run folder", "it holds other files", "name a new folder")
