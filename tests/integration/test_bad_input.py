@@ -3,6 +3,7 @@ hang, a shorter video without a word, or a half-written output under its final n
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
@@ -126,6 +127,17 @@ def test_a_file_cut_off_where_it_can_still_be_read_gives_what_is_there_and_says_
     assert main(["fill", str(path), str(tmp_path / "out.mkv"), *BLEND]) in (0, 1)
     assert "lasts 1.60 s, but its last frame ends at" in capsys.readouterr().err
     assert len(times(tmp_path / "out.mkv")) == len(times(path)) > 10
+
+
+def test_the_frames_that_a_cut_off_file_has_lost_are_named_as_unrepaired(tmp_path: Path) -> None:
+    path = write_clip(tmp_path / "in.mp4", moving_frames(60), "libx264", container={"movflags": "faststart"})
+    path.write_bytes(path.read_bytes()[: path.stat().st_size * 2 // 3])
+    report = tmp_path / "r.json"
+    assert main(["fill", str(path), str(tmp_path / "out.mkv"), "-q", "--report", str(report), *BLEND]) == 1
+    found = json.loads(report.read_text())
+    (lost,) = found["unrepaired"]
+    assert (lost["kind"], lost["count"]) == ("missing", 60 - found["frames_in"])
+    assert 10 < found["frames_out"] == found["frames_in"] < 55
 
 
 def test_negative_time_stamps_are_understood_and_a_hole_between_them_is_filled(tmp_path: Path) -> None:

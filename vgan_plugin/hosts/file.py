@@ -18,7 +18,7 @@ from typing import TypeVar
 from vgan_plugin.detect import scan as look
 from vgan_plugin.errors import OutputError, PlanUnusable, TaskMissing
 from vgan_plugin.fill import Say, fill_stream
-from vgan_plugin.gaps import Event, GapPolicy, Plan, interpolation_plan, plan_from_json
+from vgan_plugin.gaps import Event, GapPolicy, Plan, Unrepaired, interpolation_plan, plan_from_json
 from vgan_plugin.hookspecs import PlanRequest
 from vgan_plugin.hosts.report import Report
 from vgan_plugin.media.output import NULL, PartFile
@@ -140,6 +140,7 @@ def repair(
             report.seconds |= found.seconds
             for line in _cut_off(found.facts, found.timeline):
                 _note(report, line, say)
+                report.unrepaired = (*report.unrepaired, *_lost_end(found.facts, found.timeline, line))
             if found.plan.targets or found.plan.dropped:
                 _make(reader, found.timeline, found.plan, opener, report, encoding, min_confidence, tick, say)
             elif reader.mended or not _copied(source, output, report, encoding, say):  # a copy has the old times
@@ -253,6 +254,16 @@ def _cut_off(facts: VideoFacts, timeline: Timeline) -> Iterator[str]:
     if facts.duration - end > max(_SHORT, 3 * timeline.period_seconds):
         said, found = float(facts.duration), float(end)
         yield f"the file says that it lasts {said:.2f} s, but its last frame ends at {found:.2f} s"
+
+
+def _lost_end(facts: VideoFacts, timeline: Timeline, why: str) -> Iterator[Unrepaired]:
+    """The frames that a file cut off in the middle says it has: nothing can make them, and a shorter video is named."""
+    lost = facts.count - len(timeline)
+    if lost > 0:
+        first, last = (timeline.pts[-1] + round(k * timeline.period) for k in (1, lost))
+        end = len(timeline) - 1
+        event = Event("missing", end, end, first, last, first * timeline.time_base, lost, 1.0, why)
+        yield Unrepaired(event, "the file ends before them")
 
 
 def _make(
