@@ -23,6 +23,7 @@ from vgan_plugin.training.recurrence import ConvLSTM, State
 STRIDE = 16
 NOISE = 16  # channels of noise, at 1/16
 SMALL = 16  # channels of the few small maps (motion, times), zeros included
+MISFIT = 0.03  # difference of luma along the built-in motion from which corrections count in full
 FAINT = 1e-4  # power of detail below which it is not worth a judgement
 HOLE = 1e-3  # share below which a pixel counts as unseen
 BLOCK, LEAD = 32, 8  # frames of a chain's block, and of its lead-in
@@ -341,7 +342,7 @@ class Generator(nn.Module):
             noise: (n, NOISE, H/16, W/16); zeros = the deterministic picture.
         """
         n = offsets.shape[0]
-        flow2, motion8 = self._flow(a, b, state, offsets, noise)
+        flow2, motion8, misfit = self._flow(a, b, state, offsets, noise)
         flow = motion.double(flow2)
         seen = motion.warp(torch.cat((a.image, b.image)), flow)
         valid = seen[:, 9:]
@@ -372,7 +373,7 @@ class Generator(nn.Module):
         share = torch.maximum(doubt(fused, difference), 0.998 - cover)
         painted = ((share / (1 - share)).log() + maps[:, 2:3]).sigmoid()
         paint = upsample(upsample(smooth(fused, cover, known, mask)))
-        rgb = fused + painted * (paint - fused) + F.pixel_shuffle(out[:, 4:], 2)
+        rgb = fused + painted * (paint - fused) + upsample(misfit) * F.pixel_shuffle(out[:, 4:], 2)
         weights = torch.cat((sure * (1 - painted), painted), 1)
 
         disagreement = F.avg_pool2d(apart, 3, 1, 1, count_include_pad=False) + 0.1 * (1 - both)
@@ -381,13 +382,19 @@ class Generator(nn.Module):
         towards = torch.cat((flow[:n].flip(1), flow[n:].flip(1)), 1)
         return Render(rgb, confidence, scale, towards, weights, torch.cat((wa, wb), 1))
 
-    def _flow(self, a: Features, b: Features, state: State, offsets: Tensor, noise: Tensor) -> tuple[Tensor, Tensor]:
+    def _flow(
+        self, a: Features, b: Features, state: State, offsets: Tensor, noise: Tensor
+    ) -> tuple[Tensor, Tensor, Tensor]:
         """Built-in motion, and on top of it what the heads correct, coarse to fine.
 
         The corrections come after all built-in steps. Put between them they would be pulled back by the next step,
         while their gradient knew nothing of it: a head then grows without effect until it breaks the search.
 
-        Returns: flow towards a, then towards b, (2n, 2, H/2, W/2) as (dy, dx) in cells; hidden at 1/8.
+        Where the references agree along the built-in motion, nothing is corrected: a still scene stays still to the
+        last bit, whatever the heads have learned.
+
+        Returns: flow towards a, then towards b, (2n, 2, H/2, W/2) as (dy, dx) in cells; hidden at 1/8; misfit of the
+        built-in motion, (n, 1, H/2, W/2) in 0..1.
         """
         ca, cb = motion.shares(offsets)
         with torch.no_grad():
@@ -412,7 +419,10 @@ class Generator(nn.Module):
         hidden, c = correct(self.head16, a.f16, b.f16, v16, 1 / 4, none, context)
         motion8, c = correct(self.head8, a.f8, b.f8, v8, 1 / 8, c, upsample(self.down16(hidden)))
         _, c = correct(self.head4, a.f4, b.f4, v4, 1 / 16, c, upsample(self.down8(motion8)))
-        return motion.sides(v2, ca, cb) + torch.cat(c.chunk(2, 1)), motion8
+        built_in = motion.sides(v2, ca, cb)
+        ya, yb = motion.warp(torch.cat((a.y2, b.y2))[:, :1], built_in).chunk(2)
+        misfit = (F.avg_pool2d((ya - yb).abs(), 5, 1, 2, count_include_pad=False) / MISFIT).clamp(max=1)
+        return built_in + torch.cat((misfit * c).chunk(2, 1)), motion8, misfit
 
     @staticmethod
     def _small(*maps: Tensor) -> Tensor:
