@@ -113,6 +113,18 @@ def test_without_any_reference_the_known_part_spreads(generator: Generator) -> N
     assert (made.rgb[..., 24:32] - 0.8).abs().max() < 0.12
 
 
+def test_a_still_scene_stays_still_whatever_the_heads_have_learned(generator: Generator) -> None:
+    for head in (generator.head16, generator.head8, generator.head4):
+        torch.nn.init.normal_(head.leave.weight, std=0.05)
+    torch.nn.init.normal_(generator.fusion.leave2.weight[4:], std=0.05)  # what is added to the picture
+    a, _, b = shifted(2, 3, 64, 96)
+    with torch.no_grad():
+        still, moving = render(generator, a, a), render(generator, a, 1 - b)
+    assert moving.flow.abs().max() > 0.5  # they do correct where the references differ
+    assert still.flow.abs().max() < 1e-3
+    assert (still.rgb - a).abs().max() < 1 / 255
+
+
 def test_gradients_reach_every_weight(generator: Generator) -> None:
     generator.train()
     for layer in generator.modules():  # away from zero, so that what feeds a head is seen as well
