@@ -691,8 +691,11 @@ def test_packets_are_not_copied_where_they_cannot_be_decoded_or_lose_their_times
     assert not report.copied
     with VideoReader(tmp_path / f"b{suffix}") as reader:
         times = [frame.time for frame in reader.frames()]
-    assert {b - a for a, b in pairwise(times)} == {Fraction(1, 25)}
     assert len(times) == 24
+    if suffix == ".mpg":  # frames of a few hundred bytes share a packet, and a packet has one time
+        assert any("does not hold the time of every small frame" in note for note in report.notes), report.notes
+    else:
+        assert {b - a for a, b in pairwise(times)} == {Fraction(1, 25)}
 
 
 def test_what_a_copy_loses_is_said(tmp_path):

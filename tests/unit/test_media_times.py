@@ -46,6 +46,11 @@ def test_missing_stamps_are_counted_by_the_period():
     assert mended([None] * 30)[0] == list(range(0, 1200, 40))
 
 
+def test_the_stamps_that_are_there_say_how_long_a_frame_lasts():
+    assert mended([0, 10, 20, None, None])[0] == [0, 10, 20, 30, 40]
+    assert mended([0, None, 20, 30, *[None] * 30])[0] == list(range(0, 340, 10))
+
+
 def test_a_clock_set_back_goes_on_from_where_it_was():
     first, second = list(range(0, 400, 40)), list(range(0, 800, 40))
     out, seen = mended(first + second)

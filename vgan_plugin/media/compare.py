@@ -10,6 +10,11 @@ from vgan_plugin.media.frames import frac
 from vgan_plugin.media.reader import open_input
 
 
+_PROGRAM_STREAM = "mpeg"
+"""FFmpeg's demuxer of .mpg, .vob: only the first frame that begins in a packet has a time stamp (ISO/IEC 13818-1,
+2.7.4); the others are shown at the rate that the video declares, if it does."""
+
+
 class Look(NamedTuple):
     """What is asked for.
 
@@ -57,3 +62,10 @@ def later(source: Look, made: Look) -> list[str]:
     if seconds <= 0.001:
         return []
     return [f"all streams start {seconds:.3f} s later, in step: the container begins elsewhere than the source"]
+
+
+def unstamped(made: Look) -> list[str]:
+    """A line if the container does not hold the time of every frame."""
+    if made.container != _PROGRAM_STREAM:
+        return []
+    return ["an MPEG program stream does not hold the time of every small frame: players place some by the frame rate"]

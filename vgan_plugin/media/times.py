@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Iterable, Iterator
+from statistics import median_low
 from typing import TypeVar
 
 T = TypeVar("T")
 
 RESET = 8
 """So many stamps in a row that do not get past the last good one are a clock that was set back."""
+RECENT = 15
+"""Frame periods of which the median says how long a frame lasts where nothing else does."""
 
 
 def increasing(
@@ -18,23 +21,28 @@ def increasing(
     """Give every item a stamp later than the one before it, changing as little as possible.
 
     A missing stamp, and one that is not later than the last good one, is spread evenly between its good neighbours
-    (at the end: a step each). More than `RESET` of them in a row are a clock that was set back: from there on every
-    stamp is moved by what makes the first of them follow the last good one by a step.
+    (at the end, and after more than `RESET` in a row, a frame period each: the median of the last `RECENT` ones, because
+    the rate that a file without stamps declares is often a guess). More than `RESET` of them in a row are a clock that was set back: from there on every
+    stamp is moved by what makes the first of them follow the last good one by a period.
 
     Args:
         stamped: (stamp or None, item) in presentation order.
-        step: one frame period in ticks, at least 1.
+        step: one frame period in ticks, at least 1, until the stamps show it.
         seen: counts what was repaired, under ``missing``, ``not increasing`` and ``reset``.
         resets: takes, at every reset, the ticks by which the stamps after it are moved.
     """
     last: int | None = None
     shift = 0
     waiting: list[tuple[int | None, T]] = []
+    recent: deque[int] = deque(maxlen=RECENT)
     for stamp, item in stamped:
         stamp = None if stamp is None else stamp + shift
         if stamp is not None and (last is None or stamp > last + len(waiting)):
             if last is None:  # nothing good before: count back from here
                 last = stamp - step * (len(waiting) + 1)
+            else:
+                recent.append((stamp - last) // (len(waiting) + 1))
+                step = median_low(recent)
             yield from _spread(waiting, last, stamp)
             waiting.clear()
             last = stamp

@@ -19,7 +19,7 @@ from av.codec.context import Flags
 
 from vgan_plugin.errors import CodecUnusable, InputError, OutputError, VganError
 from vgan_plugin.media.codecs import Encoding, candidates, counts_frames, keeps_hdr, named, readable
-from vgan_plugin.media.compare import Look, later, look, lost
+from vgan_plugin.media.compare import Look, later, look, lost, unstamped
 from vgan_plugin.media.copying import Copy, kept_tags
 from vgan_plugin.media.frames import set_colour, to_av
 from vgan_plugin.media.output import NULL, PartFile, output_error
@@ -350,7 +350,7 @@ class VideoWriter:
         source = Look(made.container, self.facts.aspect or Fraction(1), self.facts.rotation, self._first or Fraction(0))
         where = f"{self.encoding.codec} in {made.container}"
         self.notes += [f"not copied: {line}, {where} does not hold it" for line in lost(source, made)]
-        self.notes += later(source, made)
+        self.notes += later(source, made) + unstamped(made)
 
     def _discard(self) -> None:
         try:
