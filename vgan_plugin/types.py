@@ -253,10 +253,17 @@ class RenderRequest:
 
 @dataclass(frozen=True, eq=False)
 class Made:
-    """One made frame and how sure its maker is (mean over the made pixels, 0..1)."""
+    """One made frame and how sure its maker is.
+
+    Attributes:
+        frame: the frame.
+        confidence: mean over the made pixels, 0..1.
+        map: float32 (H, W), the confidence of each pixel; None when the maker does not say.
+    """
 
     frame: Frame
     confidence: float
+    map: NDArray[np.float32] | None = field(default=None, kw_only=True)
 
 
 @runtime_checkable

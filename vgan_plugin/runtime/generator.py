@@ -147,8 +147,9 @@ class RecurrentGenerator:
         see_through = alpha(near.frame)  # the network knows no alpha
         frame = from_rgb(rgb, request.like, request.pts, request.time_base, see_through)
         if known is None or mask is None:
-            return Made(frame, float(sure.mean()))
-        return Made(composite(frame, known, mask), float(sure[mask].mean()) if mask.any() else 1.0)
+            return Made(frame, float(sure.mean()), map=sure)
+        confidence = float(sure[mask].mean()) if mask.any() else 1.0
+        return Made(composite(frame, known, mask), confidence, map=sure)
 
     def close(self) -> None:
         """Free the sessions."""
