@@ -18,7 +18,7 @@ from torch import Tensor, nn
 
 from vgan_plugin.training import motion
 from vgan_plugin.training.motion import Evidence, Level
-from vgan_plugin.training.recurrence import ConvLSTM, State
+from vgan_plugin.training.recurrence import CELLS, State
 
 STRIDE = 16
 NOISE = 16  # channels of noise, at 1/16
@@ -31,7 +31,10 @@ BLOCK, LEAD = 32, 8  # frames of a chain's block, and of its lead-in
 
 @dataclass(frozen=True)
 class Preset:
-    """Sizes of one generator. Channel counts are multiples of 16: others leave the fast convolution path on CPU."""
+    """Sizes of one generator. Channel counts are multiples of 16: others leave the fast convolution path on CPU.
+
+    One that synthesises has a `seed`, and its corrections always count in full: with nothing to see, nothing agrees.
+    """
 
     name: str
     c4: int
@@ -40,6 +43,8 @@ class Preset:
     state: int
     fusion: tuple[int, int, int]  # widths of the fusion network at 1/2, 1/4, 1/8
     levels: tuple[Level, ...]
+    cell: str = "lstm"  # one of `recurrence.CELLS`
+    synthesises: bool = False
 
 
 PRESETS = {
@@ -59,6 +64,12 @@ PRESETS = {
             name="tiny",
             c4=16, c8=16, c16=16, state=16, fusion=(16, 16, 16),
             levels=(Level(16, 1, 6, False), Level(8, 1, 6, False), Level(4, 1, 4, False), Level(2, 1, 4, False)),
+        ),
+        Preset(
+            name="dream",
+            c4=16, c8=16, c16=32, state=64, fusion=(32, 48, 64),
+            levels=(Level(16, 1, 6, False), Level(8, 1, 6, False), Level(4, 1, 4, False), Level(2, 1, 4, False)),
+            cell="gru", synthesises=True,
         ),
     )
 }  # fmt: skip
@@ -270,6 +281,24 @@ def doubt(fused: Tensor, apart: Tensor) -> Tensor:
     return upsample(upsample(share.clamp(0.002, 0.8)))
 
 
+class Seed(nn.Module):
+    """Noise -> the state from which a video begins that has no frame yet.
+
+    Beside each cell's own noise every cell sees the sum of all noise over the root of their number, which is standard
+    normal again: what a whole picture has in common, at any size.
+    """
+
+    def __init__(self, state: int) -> None:
+        super().__init__()
+        self.body = nn.Sequential(conv(2 * NOISE, 2 * state), conv(2 * state, 2 * state), convolution(2 * state, state))
+
+    def forward(self, noise: Tensor) -> Tensor:
+        """Standard normal (n, NOISE, h, w) -> hidden state (n, state, h, w)."""
+        common = noise.sum((2, 3), keepdim=True) / (noise.shape[2] * noise.shape[3]) ** 0.5
+        hidden: Tensor = self.body(torch.cat((noise, common.expand_as(noise)), 1)).tanh()
+        return hidden
+
+
 class Generator(nn.Module):
     """The recurrent generator G of the adversarial game."""
 
@@ -278,7 +307,7 @@ class Generator(nn.Module):
         p = self.preset = preset
         _, w4, w8 = p.fusion
         self.encoder = Encoder(p)
-        self.cell = ConvLSTM(p.c16 + SMALL, p.state)
+        self.cell = CELLS[p.cell](p.c16 + SMALL, p.state)
         self.state16 = nn.Conv2d(p.state, w8, 1)
         self.noise16 = zero(NOISE, w8, 1)
         self.head16 = FlowHead(p.c16, w8)
@@ -287,6 +316,8 @@ class Generator(nn.Module):
         self.down8 = nn.Conv2d(w8, w4, 1)
         self.head4 = FlowHead(p.c4, w4)
         self.fusion = Fusion(p)
+        if p.synthesises:
+            self.sower = Seed(p.state)
 
     def encode(self, frame: Tensor, valid: Tensor) -> Features:
         """Look at one source frame.
@@ -304,8 +335,24 @@ class Generator(nn.Module):
     def initial_state(self, features: Features) -> State:
         """The empty memory that every chain starts from."""
         n, _, h, w = features.f16.shape
-        empty = features.f16.new_zeros(n, self.preset.state, h, w)
-        return State(empty, empty.clone())
+        return self._with_memory(features.f16.new_zeros(n, self.preset.state, h, w))
+
+    def seed(self, noise: Tensor) -> State:
+        """The state that a video from noise begins with; only where the preset synthesises.
+
+        Args:
+            noise: (n, NOISE, H/16, W/16), standard normal.
+        """
+        return self._with_memory(self.sower(noise))
+
+    def _with_memory(self, hidden: Tensor) -> State:
+        """A hidden state with nothing in its memory."""
+        return State(hidden, torch.zeros_like(hidden[:, : self.memory]))
+
+    @property
+    def memory(self) -> int:
+        """Channels of the cell's memory; 0 where it has none."""
+        return self.preset.state if self.cell.memory else 0
 
     def remember(self, features: Features, previous: Features, dt: Tensor, state: State) -> State:
         """Carry the state to the next frame: along the motion from the frame before, then through the cell.
@@ -323,7 +370,8 @@ class Generator(nn.Module):
             v = v * (dt > 0).to(v).view(-1, 1, 1, 1)
         moved = motion.warp(torch.cat(state, 1), -v)
         small = self._small(v / 4, dt.view(-1, 1, 1, 1).expand_as(v[:, :1]))
-        after: State = self.cell(torch.cat((features.f16, small), 1), State(*moved.chunk(2, 1)))
+        hidden, memory = moved[:, : self.preset.state], moved[:, self.preset.state :]
+        after: State = self.cell(torch.cat((features.f16, small), 1), State(hidden, memory))
         return after
 
     def render(
@@ -422,6 +470,8 @@ class Generator(nn.Module):
         built_in = motion.sides(v2, ca, cb)
         ya, yb = motion.warp(torch.cat((a.y2, b.y2))[:, :1], built_in).chunk(2)
         misfit = (F.avg_pool2d((ya - yb).abs(), 5, 1, 2, count_include_pad=False) / MISFIT).clamp(max=1)
+        if self.preset.synthesises:
+            misfit = torch.ones_like(misfit)
         return built_in + torch.cat((misfit * c).chunk(2, 1)), motion8, misfit
 
     @staticmethod
