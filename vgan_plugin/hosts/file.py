@@ -20,6 +20,7 @@ from vgan_plugin.errors import OutputError, PlanUnusable, TaskMissing
 from vgan_plugin.fill import Say, fill_stream
 from vgan_plugin.gaps import Event, GapPolicy, Plan, Unrepaired, interpolation_plan, plan_from_json
 from vgan_plugin.hookspecs import PlanRequest
+from vgan_plugin.hosts.pictures import Pictures
 from vgan_plugin.hosts.report import Report
 from vgan_plugin.media.output import NULL, PartFile
 from vgan_plugin.media.reader import VideoFacts, VideoReader
@@ -111,6 +112,7 @@ def repair(
     plan: Path | None = None,
     encoding: Encoding | None = None,
     min_confidence: float = 0.0,
+    pictures: int = 0,
     tick: Tick = _no_tick,
     say: Say = _silent,
 ) -> Report:
@@ -124,6 +126,7 @@ def repair(
         plan: a plan to use instead of our own, as JSON.
         encoding: how to write; None = as the source was.
         min_confidence: a made frame less sure than this becomes a repeat, and is named.
+        pictures: of how many of the least sure made frames the report shall have small pictures.
         tick: progress.
         say: lines for people.
 
@@ -138,6 +141,7 @@ def repair(
             found = _scan(reader, policy or GapPolicy(), document, tick, say)
             report = Report.of(source, output, found.plan)
             report.seconds |= found.seconds
+            report.pictures = _pictures(found.plan, pictures, found.facts)
             for line in _cut_off(found.facts, found.timeline):
                 _note(report, line, say)
                 report.unrepaired = (*report.unrepaired, *_lost_end(found.facts, found.timeline, line))
@@ -159,6 +163,7 @@ def interpolate(
     generator: OpenRequest | None = None,
     encoding: Encoding | None = None,
     min_confidence: float = 0.0,
+    pictures: int = 0,
     tick: Tick = _no_tick,
     say: Say = _silent,
 ) -> Report:
@@ -172,6 +177,7 @@ def interpolate(
         generator: as for `repair`.
         encoding: as for `repair`.
         min_confidence: as for `repair`.
+        pictures: as for `repair`.
         tick: progress.
         say: lines for people.
 
@@ -188,6 +194,7 @@ def interpolate(
             plan = interpolation_plan(timeline, cuts, factor, rate)
             report = Report.of(source, output, plan)
             report.seconds |= seconds
+            report.pictures = _pictures(plan, pictures, reader.facts)
             _make(reader, timeline, plan, opener, report, encoding, min_confidence, tick, say, rate=rate, factor=factor)
         for line in reader.notes:
             _note(report, line, say)
@@ -295,14 +302,19 @@ def _make(
     with writer:
         for line in writer.not_copied:  # said before the work begins
             _note(report, f"not copied: {line}", say)
+        report.streams = writer.copied
         with _timed(report.seconds, "open"):
             generator = opener.open() if opener is not None else Simple(REPEAT)  # without targets it is asked nothing
         with _timed(report.seconds, "make"):
             frames = _counted(reader.frames(), "make", plan.frames, tick)
+            if report.pictures is not None:
+                frames = report.pictures.watch(frames)
             for frame, record in fill_stream(frames, plan, generator, min_confidence=min_confidence, say=say):
                 writer.write(frame)
                 if record is not None:
                     report.made.append(record)
+                    if report.pictures is not None:
+                        report.pictures.add(frame, record)
             if opener is not None:
                 report.ran(generator)
             writer.last_duration = (reader.last_duration or period) if rate is None else 1 / rate
@@ -326,6 +338,10 @@ def _copied(source: Path, output: Path, report: Report, encoding: Encoding, say:
     for line in left:
         _note(report, f"not copied: {line}", say)
     return True
+
+
+def _pictures(plan: Plan, most: int, facts: VideoFacts) -> Pictures | None:
+    return Pictures(plan, most, aspect=facts.aspect, rotation=facts.rotation) if most else None
 
 
 def _note(report: Report, line: str, say: Say) -> None:

@@ -1,4 +1,7 @@
-"""What a run did, as facts: for people, for `--report`, for programs. Nothing is asked for here, only told."""
+"""What a run did, as facts: for people, for `--report`, for programs. Nothing is asked for here, only told.
+
+`page` makes a page of them to look at.
+"""
 
 from __future__ import annotations
 
@@ -12,6 +15,7 @@ from typing import Any
 import vgan_plugin
 from vgan_plugin.fill import Record
 from vgan_plugin.gaps import Event, Plan, Unrepaired, event_to_json, rational, unrepaired_to_json
+from vgan_plugin.hosts.pictures import Pictures
 from vgan_plugin.types import FrameGenerator
 
 FORMAT = 1
@@ -36,6 +40,9 @@ class Report:
         provider: where it really ran.
         seconds: wall-clock seconds by stage.
         notes: whatever else happened otherwise than one might think, a line each.
+        span: when the video's first and last source frames are shown, in seconds.
+        streams: what was carried over beside the frames, a line each.
+        pictures: small pictures of the least sure made frames; None when nobody asked for them.
     """
 
     input: Path
@@ -52,18 +59,24 @@ class Report:
     provider: Mapping[str, Any] = field(default_factory=dict)
     seconds: dict[str, float] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
+    span: tuple[Fraction, Fraction] = (Fraction(0), Fraction(0))
+    streams: list[str] = field(default_factory=list)
+    pictures: Pictures | None = None
 
     @classmethod
     def of(cls, source: Path, output: Path, plan: Plan) -> Report:
         """The report of a plan before anything is made."""
+        ticks = plan.time_base * plan.scale
+        first, last = (plan.pts[0] * ticks, plan.pts[-1] * ticks) if plan.pts else (0, (plan.frames - 1) * plan.period)
         return cls(
             input=source,
             output=output,
             frames_in=plan.frames,
             time_base=plan.time_base,
-            source_time_base=plan.time_base * plan.scale,
+            source_time_base=ticks,
             events=plan.events,
             unrepaired=plan.unrepaired,
+            span=(Fraction(first), Fraction(last)),
         )
 
     def ran(self, generator: FrameGenerator) -> None:

@@ -53,6 +53,7 @@ class Copy:
         resets: by how many seconds the times after the first, second, ... reset of the clock are moved.
 
     Attributes:
+        copied: what is carried over, a line each.
         not_copied: what the container does not take, a line each.
         repaired: packets whose time stamps did not increase and were moved.
     """
@@ -60,6 +61,7 @@ class Copy:
     def __init__(
         self, source: Path, out: av.container.OutputContainer, without: int | None, resets: Sequence[Fraction] = ()
     ) -> None:
+        self.copied: list[str] = []
         self.not_copied: list[str] = []
         self.repaired = 0
         self._out = out
@@ -81,6 +83,7 @@ class Copy:
         if self._chapters:
             if _takes_chapters(out.format.name):
                 out.set_chapters(self._chapters)
+                self.copied.append(f"{len(self._chapters)} chapters")
             else:
                 self.not_copied.append(f"{len(self._chapters)} chapters: {out.format.name} has none")
         self._packets = self._read()
@@ -115,6 +118,7 @@ class Copy:
         if (why := _refusal(stream, self._out.format.name, same)) is not None:
             self.not_copied.append(f"{name}: {why}")
             return
+        self.copied.append(name)
         if stream.type == "attachment":  # held by the header, it has no packets
             self._out.add_attachment(stream.name or "attachment", stream.mimetype or "", stream.data)
             return

@@ -55,6 +55,7 @@ class VideoWriter:
     Attributes:
         last_duration: seconds that the last frame is shown, to be set before `close` when it is known; None = as long
             as the frame before it.
+        copied: what is carried over beside the frames, a line each; complete before the first frame.
         not_copied: what the container does not take, a line each; complete before the first frame.
         notes: what had to be done otherwise than hoped, a line each; complete after `close`.
         encoding: the encoder and its options.
@@ -79,6 +80,7 @@ class VideoWriter:
         self.path = Path(path)
         self.facts = facts
         self.notes: list[str] = []
+        self.copied: list[str] = []
         self.not_copied: list[str] = []
         self.frames = 0
         self._time_base = time_base
@@ -204,6 +206,7 @@ class VideoWriter:
         ]
         if not self._null:
             self._copy = Copy(self.facts.path, self._out, without=self.facts.index, resets=self._resets)
+            self.copied += self._copy.copied
             self.not_copied += self._copy.not_copied
         try:
             self._out.start_encoding()

@@ -1,0 +1,111 @@
+"""Small pictures of the frames somebody should look at, taken while a run makes them, in bounded memory."""
+
+from __future__ import annotations
+
+import heapq
+from collections import Counter, deque
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from fractions import Fraction
+
+from vgan_plugin.fill import Record
+from vgan_plugin.gaps import Plan, Target
+from vgan_plugin.media.thumbnails import jpeg
+from vgan_plugin.types import Frame
+
+_TOLD_ENOUGH = ("duplicate", "frozen", "blank")
+"""What stood in the place of these targets is the frame before again, or no picture."""
+
+
+@dataclass(frozen=True, eq=False)
+class Strip:
+    """A made frame between its neighbours, each a JPEG file.
+
+    Attributes:
+        number: which made frame of the run, from 0.
+        made: the frame itself.
+        before: the nearest source frame before it that it was made from, or None.
+        after: the same after it.
+        was: what stood in its place, where that is a picture, or None.
+    """
+
+    number: int
+    made: bytes
+    before: bytes | None = None
+    after: bytes | None = None
+    was: bytes | None = None
+
+
+class Pictures:
+    """Takes pictures of the `most` least sure frames of a run.
+
+    Of source frames it holds on to what the engine holds, and to a JPEG of each frame that is replaced and not yet
+    made; of made frames to `most` strips.
+
+    Args:
+        plan: what will be made.
+        most: how many made frames are shown.
+        aspect: sample aspect ratio of the frames; None = square.
+        rotation: degrees by which players turn them.
+    """
+
+    def __init__(self, plan: Plan, most: int, *, aspect: Fraction | None = None, rotation: int = 0) -> None:
+        self._most, self._aspect, self._rotation = most, aspect, rotation
+        self._targets = deque(plan.targets)
+        self._wanted = Counter(index for target in plan.targets for index in _neighbours(target) if index is not None)
+        self._replaced = {target.replaces for target in plan.targets if target.why not in _TOLD_ENOUGH} - {None}
+        self._sources: dict[int, Frame | bytes] = {}
+        self._was: dict[int, bytes] = {}
+        self._least_sure: list[tuple[float, int, Strip]] = []  # a heap, the surest of them on top
+        self._made = 0
+
+    def watch(self, frames: Iterable[Frame]) -> Iterator[Frame]:
+        """The source frames on their way to the engine, in order from the first."""
+        for index, frame in enumerate(frames):
+            if index in self._replaced:
+                self._was[index] = self._jpeg(frame)
+            if index in self._wanted:
+                self._sources[index] = frame
+            yield frame
+
+    def add(self, frame: Frame, record: Record) -> None:
+        """Take note of the plan's next target, made."""
+        target = self._targets.popleft()
+        was = self._was.pop(target.replaces, None) if target.replaces is not None else None
+        order = (-record.confidence, -self._made)
+        if len(self._least_sure) < self._most:
+            heapq.heappush(self._least_sure, (*order, self._strip(frame, target, was)))
+        elif self._most and order > self._least_sure[0][:2]:
+            heapq.heapreplace(self._least_sure, (*order, self._strip(frame, target, was)))
+        self._made += 1
+        for index in _neighbours(target):
+            if index is not None:
+                self._wanted[index] -= 1
+                if not self._wanted[index]:
+                    del self._wanted[index]
+                    self._sources.pop(index, None)
+
+    @property
+    def strips(self) -> list[Strip]:
+        """The strips in order of time."""
+        return sorted((strip for *_, strip in self._least_sure), key=lambda strip: strip.number)
+
+    def _strip(self, frame: Frame, target: Target, was: bytes | None) -> Strip:
+        before, after = (None if index is None else self._source(index) for index in _neighbours(target))
+        return Strip(self._made, self._jpeg(frame), before, after, was)
+
+    def _source(self, index: int) -> bytes | None:
+        found = self._sources.get(index)
+        if isinstance(found, Frame):
+            found = self._sources[index] = self._jpeg(found)  # its planes can go, and the next target has it ready
+        return found
+
+    def _jpeg(self, frame: Frame) -> bytes:
+        return jpeg(frame, aspect=self._aspect, rotation=self._rotation)
+
+
+def _neighbours(target: Target) -> tuple[int | None, int | None]:
+    """Source indices of the references nearest in time before and after a target."""
+    before = [(offset, index) for index, offset in target.references if offset <= 0]
+    after = [(offset, index) for index, offset in target.references if offset > 0]
+    return max(before)[1] if before else None, min(after)[1] if after else None
