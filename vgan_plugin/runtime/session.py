@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import threading
 from collections import Counter, OrderedDict, defaultdict
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -80,7 +81,8 @@ class GraphSessions:
         self.threads = threads or physical_cores()
         self._kept = sizes
         self._sessions: OrderedDict[tuple[int, int], dict[tuple[str, int], Any]] = OrderedDict()
-        self._nodes: dict[str, dict[str, int]] = {}
+        self._nodes: dict[str, Counter[str]] = {}
+        self._elsewhere: dict[str, Counter[str]] = {}
         self._lock = _locks[self.device.name]
 
     def prepare(self, height: int, width: int) -> None:
@@ -136,11 +138,12 @@ class GraphSessions:
 
     @property
     def provenance(self) -> dict[str, Any]:
-        """What really runs, for the report: ``model`` and ``provider``; node counts of the sessions opened so far."""
+        """What really runs, for the report: ``model`` and ``provider``; node counts of the sessions opened so far, and
+        which operators run elsewhere than on the device.
+        """
         manifest = self.bundle.manifest
-        nodes: Counter[str] = Counter()
-        for counts in self._nodes.values():
-            nodes.update(counts)
+        nodes = sum(self._nodes.values(), Counter[str]())
+        elsewhere = sum(self._elsewhere.values(), Counter[str]())
         return {
             "model": {
                 "name": manifest.name,
@@ -154,6 +157,7 @@ class GraphSessions:
                 "device": self.device.name,
                 "provider": self.device.provider,
                 "nodes": dict(nodes),
+                "elsewhere": dict(elsewhere.most_common()),
                 "threads": self.threads,
                 "fallback": self.device.fallback,
             },
@@ -179,15 +183,8 @@ class GraphSessions:
 
     def _open(self, graph: str, sizes: Mapping[str, int]) -> Any:
         spec = self.bundle.manifest.graphs[graph]
-        options = onnxruntime.SessionOptions()
-        options.log_severity_level = 3
-        options.intra_op_num_threads = self.threads
-        options.use_deterministic_compute = True
-        # Spinning threads burn the cores that decode and encode between two frames.
-        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-        options.add_session_config_entry("session.record_ep_graph_assignment_info", "1")
-        for expression, (symbol, divisor) in spec.symbols.items():
-            options.add_free_dimension_override_by_name(expression, sizes[symbol] // divisor)
+        fixed = {expression: sizes[symbol] // divisor for expression, (symbol, divisor) in spec.symbols.items()}
+        options = _options(self.threads, fixed)
         # Without any file given from memory, ONNX Runtime would look for external weights in the working directory.
         external = self.bundle.external() or {"none": b"\0"}
         options.add_external_initializers_from_files_in_memory(
@@ -210,9 +207,12 @@ class GraphSessions:
             )
         _verify(graph, spec, session, sizes)
         counts: Counter[str] = Counter()
+        elsewhere: Counter[str] = Counter()
         for part in session.get_provider_graph_assignment_info():
             counts[part.ep_name] += len(part.get_nodes())
-        self._nodes[graph] = dict(counts)
+            if part.ep_name != self.device.provider:
+                elsewhere.update(node.op_type for node in part.get_nodes())
+        self._nodes[graph], self._elsewhere[graph] = counts, elsewhere
         return session
 
     def _run(self, session: Any, spec: Graph, inputs: Mapping[str, Value]) -> list[Value]:
@@ -220,6 +220,43 @@ class GraphSessions:
             feed = {t.name: _array(self.to_numpy(inputs[t.name]), t) for t in spec.inputs}
             return list(session.run([t.name for t in spec.outputs], feed))
         return _run_bound(session, spec, inputs, self.device.kind, self.device.index)
+
+
+def _options(threads: int, fixed: Mapping[str, int]) -> Any:
+    """How every session is opened; `fixed`: symbolic dimensions by name, whose shape arithmetic folds away."""
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 3
+    options.intra_op_num_threads = threads
+    options.use_deterministic_compute = True
+    # Spinning threads burn the cores that decode and encode between two frames.
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    options.add_session_config_entry("session.record_ep_graph_assignment_info", "1")
+    for name, size in fixed.items():
+        options.add_free_dimension_override_by_name(name, size)
+    return options
+
+
+def open_alone(
+    path: Path, device: Device, fixed: Mapping[str, int], threads: int | None = None
+) -> Callable[[Mapping[str, NDArray[Any]]], list[NDArray[Any]]]:
+    """A graph that is no bundle's, opened as a bundle's are: for comparisons.
+
+    Args:
+        path: an ONNX file.
+        device: where it runs.
+        fixed: its symbolic dimensions by name.
+        threads: CPU threads; None = physical cores.
+
+    Returns:
+        a function from inputs by name to outputs in order.
+    """
+    options = _options(threads or physical_cores(), fixed)
+    session = onnxruntime.InferenceSession(str(path), options, providers=device.providers())
+
+    def run(inputs: Mapping[str, NDArray[Any]]) -> list[NDArray[Any]]:
+        return list(session.run(None, dict(inputs)))
+
+    return run
 
 
 def _run_bound(session: Any, spec: Graph, inputs: Mapping[str, Value], kind: str, index: int) -> list[Value]:

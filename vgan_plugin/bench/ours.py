@@ -1,0 +1,144 @@
+"""Our generator against the clock: the calls of an engine one after the other, and whole files."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vgan_plugin.bench import clip
+from vgan_plugin.bench.quality import psnr
+from vgan_plugin.bench.stopwatch import Stopwatch
+from vgan_plugin.bundle.store import Bundle
+from vgan_plugin.hosts.file import Encoding, interpolate
+from vgan_plugin.media.output import NULL
+from vgan_plugin.media.reader import VideoReader
+from vgan_plugin.media.writer import VideoWriter
+from vgan_plugin.runtime.generator import RecurrentGenerator
+from vgan_plugin.runtime.session import GraphSessions, Value
+from vgan_plugin.types import Frame, OpenRequest, Reference, RenderRequest
+
+_VERYFAST = Encoding("libx264", {"preset": "veryfast"}, overwrite=True)
+
+
+class _Watched(GraphSessions):
+    """Sessions that say how much of a call is the network, and on a device how much is the way there and back."""
+
+    watch = Stopwatch()
+
+    def run(self, graph: str, inputs: Mapping[str, Value], size: tuple[int, int] | None = None) -> dict[str, Value]:
+        with self.watch.stage(f"{graph} network"):
+            return super().run(graph, inputs, size)
+
+    def to_numpy(self, value: Value) -> NDArray[Any]:
+        if isinstance(value, np.ndarray):
+            return value
+        with self.watch.stage("download"):
+            return super().to_numpy(value)
+
+
+class Ours:
+    """A bundle, one source frame and one made frame a round.
+
+    Args:
+        bundle: what to time.
+        device: where.
+        frames: as `clip.frames` gives them.
+    """
+
+    def __init__(self, bundle: Bundle, device: str, frames: Sequence[Frame]) -> None:
+        self.name = bundle.manifest.name
+        self.watch = Stopwatch()
+        self._sessions = _Watched(bundle, device)
+        self._generator = RecurrentGenerator(bundle, self._sessions)
+        self._frames = frames
+        self._before: Reference | None = None
+        self._state: Any = None
+        self._found: list[float] = []
+
+    def round(self, index: int) -> None:
+        """Take a source frame, and make the one before it. The clip is gone through again and again."""
+        self._sessions.watch = self.watch
+        place = index % (len(self._frames) // 2 + 1)
+        frame, generator = self._frames[2 * place], self._generator
+        with self.watch.stage("encode"):
+            features = generator.encode(frame)
+        now = Reference(frame, features)
+        before = self._before if place else None
+        if not place:
+            self._state = None
+        with self.watch.stage("remember"):
+            dt = Fraction(before is not None)
+            self._state = generator.remember(features, None if before is None else before.features, dt, self._state)
+        half = Fraction(1, 2)
+        # At the clip's start the pair is the frame and itself: the same work, and no quality is taken from it.
+        request = RenderRequest(before or now, now, self._state, (-half, half), frame, frame.pts - 1, frame.time_base)
+        with self.watch.stage("render"):
+            made = generator.render(request)
+        if before is not None and len(self._found) < len(self._frames) // 2:
+            self._found.append(psnr(made.frame, self._frames[2 * place - 1]))
+        self._before = now
+
+    def result(self, factors: Sequence[int], *, real: bool) -> dict[str, Any]:
+        """Stages, and the cost of a made frame with all it needs: at x N, one encode and remember serve N - 1."""
+        stages = self.watch.results()
+        made: dict[str, dict[str, float]] = {}
+        network: dict[str, dict[str, float]] = {}
+        for n in factors:
+            for found, ending in ((made, ""), (network, " network")):
+                found[f"x{n}"] = {
+                    unit: stages["render" + ending][unit]
+                    + (stages["encode" + ending][unit] + stages["remember" + ending][unit]) / (n - 1)
+                    for unit in ("ms", "cpu_ms")
+                }
+        return {
+            "stages": stages,
+            "made": made,
+            "network": network,
+            "psnr": sum(self._found) / len(self._found) if real and self._found else None,
+            "provider": self._generator.provenance["provider"],
+        }
+
+    def close(self) -> None:
+        """Free the sessions."""
+        self._generator.close()
+
+
+def end_to_end(frames: Sequence[Frame], folder: Path, model: str, device: str) -> dict[str, Any]:
+    """Whole files, x2: made and thrown away, and made and encoded by x264 veryfast; reading and writing alone.
+
+    Returns:
+        ``decode`` and ``write`` as times a frame, ``null`` and ``x264`` as frames a second of the second pass.
+    """
+    source, out = folder / "source.mkv", folder / "out.mkv"
+    clip.write(source, frames[::2])
+    watch = Stopwatch()
+    with VideoReader(source) as reader:
+        with watch.stage("decode", len(frames[::2])):
+            decoded = list(reader.frames())
+        for _ in range(3):
+            with (
+                watch.stage("write", len(decoded)),
+                VideoWriter(
+                    out,
+                    reader.facts,
+                    time_base=decoded[0].time_base,
+                    codec=_VERYFAST.codec,
+                    options=_VERYFAST.options,
+                    overwrite=True,
+                ) as writer,
+            ):
+                for frame in decoded:
+                    writer.write(frame)
+                writer.close()
+    found: dict[str, Any] = watch.results()
+    request = OpenRequest(model=model, device=device)
+    for name, path, encoding in (("null", NULL, Encoding()), ("x264", out, _VERYFAST)):
+        report = interpolate(source, path, factor=2, generator=request, encoding=encoding)
+        seconds = report.seconds["make"]
+        found[name] = {"out_per_s": report.frames_out / seconds, "made_per_s": len(report.made) / seconds}
+    return found
