@@ -1,0 +1,137 @@
+"""`vgan evaluate`: how good the pictures are."""
+
+from __future__ import annotations
+
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import click
+
+from vgan_plugin.cli import options as shared
+from vgan_plugin.cli.output import Output, print_json
+
+_COLUMNS = (
+    ("psnr", "PSNR", "{:.2f}"),
+    ("pooled", "pooled", "{:.2f}"),
+    ("ssim", "ssim_rgb", "{:.4f}"),
+    ("tof", "tOF", "{:.3f}"),
+    ("warping", "warping", "{:.1f}"),
+    ("flicker", "flicker", "{:.2f}"),
+    ("sharpness", "sharpness", "{:.3f}"),
+    ("rank", "confidence", "{:.2f}"),
+)
+
+
+def whole_numbers(text: str) -> tuple[int, ...]:
+    """``1,3,7``."""
+    parts = text.split(",") if text else []
+    if any(not part.strip().isdigit() or not 1 <= int(part) <= 64 for part in parts):
+        raise click.BadParameter(f"{text!r} is not a list of whole numbers from 1 to 64, such as 1,3,7")
+    return tuple(dict.fromkeys(int(part) for part in parts))
+
+
+def windows(text: str) -> int | None:
+    """A number, or ``all``."""
+    if text == "all":
+        return None
+    if not text.isdigit() or int(text) < 1:
+        raise click.BadParameter(f"{text!r} is neither a number from 1 nor all")
+    return int(text)
+
+
+what = shared.chain(
+    click.option(
+        "--gaps", metavar="1,3,7", type=whole_numbers, default="1,3,7", show_default=True, help="Gaps to cut."
+    ),
+    click.option("--predict", is_flag=True, help="Frames 1 and 4 after the last one, too."),
+    click.option(
+        "--windows",
+        "most",
+        metavar="N|all",
+        type=windows,
+        default="6",
+        show_default=True,
+        help="Gaps a clip, each alone; all: as many as fit with 4 good frames between, at once.",
+    ),
+    click.option(
+        "--pixels",
+        type=click.Choice(("rgb", "clip")),
+        default="rgb",
+        show_default=True,
+        help="Work in 8 bit RGB, or in the clip's own format.",
+    ),
+    click.option("--fast", is_flag=True, help="PSNR and confidence alone."),
+)
+who = shared.chain(
+    click.option(
+        "--model", metavar="NAME|PATH", multiple=True, default=("base",), show_default=True, help="Bundle; repeatable."
+    ),
+    click.option("--generator", metavar="NAME", multiple=True, help="Another plugin's generator, too; repeatable."),
+    click.option("--device", metavar="auto|cpu|cuda|cuda:N", default="auto", show_default=True, help="Where to run."),
+    click.option(
+        "--baselines", metavar="A,B|none", default="repeat,blend,dis", show_default=True, help="What stands beside."
+    ),
+    click.option("--against", metavar="NAME", help="What the others are compared with.  [default: dis, else blend]"),
+)
+
+
+@click.command("evaluate")
+@click.argument("data", metavar="DATA...", type=shared.file_path, nargs=-1, required=True)
+@what
+@who
+@click.option(
+    "--out", metavar="FOLDER", type=shared.file_path, help="Keep results here; a later run goes on from them."
+)
+@shared.streams
+def command(data: tuple[Path, ...], **options: Any) -> int:
+    """Take frames out of whole clips, make them anew, and compare.
+
+    DATA: videos, folders of pictures, folders of three pictures (first, truth, last), and folders of these.
+    """
+    from vgan_plugin.evaluate import baselines, run, sets, tables
+    from vgan_plugin.evaluate.methods import open_models
+
+    out = shared.output_of(options)
+    sources, skipped = sets.find(data)
+    for line in skipped:
+        out.say(line)
+    protocol = run.Protocol(
+        gaps=options["gaps"],
+        predict=options["predict"],
+        most=options["most"],
+        own_pixels=options["pixels"] == "clip",
+        flow=not options["fast"],
+        ssim=not options["fast"],
+    )
+    memory = run.Memory(options["out"] / "results.jsonl" if options["out"] else None)
+    names = [] if options["baselines"] == "none" else options["baselines"].split(",")
+    with ExitStack() as stack:
+        methods = open_models(options["model"], options["generator"], options["device"], stack)
+        methods += baselines.open_baselines(names, out.say)
+        with out.progress() as tick:
+            records = run.evaluate(sources, methods, protocol, memory, tick=tick, say=out.say)
+    against = tables.opponent(records, options["against"])
+    summaries = {task: tables.summary(records, task, against) for task in tables.tasks(records)}
+    if out.json:
+        print_json({"format": 1, "against": against, "summary": summaries, "records": records, "status": 0})
+    for task, summary in summaries.items():
+        out.result(f"{task}:")
+        _print_summary(out, summary, against)
+        out.result("")
+        there = list(summary)
+        clips = tables.by_clip(records, task)
+        rows = [[clip, *(f"{row[m]:.2f}" if m in row else "" for m in there)] for clip, row in clips.items()]
+        out.table(("PSNR of", *there), rows)
+        out.result("")
+    return 0
+
+
+def _print_summary(out: Output, summary: dict[str, dict[str, Any]], against: str | None) -> None:
+    shown = [c for c in _COLUMNS if any(c[0] in row for row in summary.values())]
+    rows = []
+    for method, row in summary.items():
+        cells = [form.format(row[key]) if key in row else "" for key, _, form in shown]
+        gain = f"{row['gain']:+.2f} [{row['low']:+.2f}, {row['high']:+.2f}]" if "gain" in row else ""
+        rows.append([method, str(row["clips"]), str(row["frames"]), *cells, gain])
+    out.table(("method", "clips", "frames", *(title for _, title, _ in shown), f"PSNR over {against}, 95 %"), rows)

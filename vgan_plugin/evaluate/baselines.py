@@ -1,0 +1,40 @@
+"""The baselines that stand beside a model in every run. One that is not installed is left out, with a word."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from vgan_plugin.errors import ExtraMissing, UsageError
+from vgan_plugin.evaluate import motion
+from vgan_plugin.evaluate.methods import Method, Model, Pairwise
+from vgan_plugin.types import OpenRequest
+
+
+def _dis() -> Method:
+    version = motion.opencv().__version__
+    return Pairwise("dis", f"opencv {version}", motion.between, motion.beyond)
+
+
+BASELINES: dict[str, Callable[[], Method]] = {
+    "repeat": lambda: Model(OpenRequest(generator="repeat"), "repeat"),
+    "blend": lambda: Model(OpenRequest(generator="blend"), "blend"),
+    "dis": _dis,
+}
+"""By name, in the order of tables."""
+
+
+def open_baselines(names: Sequence[str], say: Callable[[str], None]) -> list[Method]:
+    """The baselines of those names that can run here; the others are named.
+
+    Raises:
+        UsageError: there is no such baseline.
+    """
+    opened: list[Method] = []
+    for name in names:
+        if name not in BASELINES:
+            raise UsageError(f"There is no baseline {name!r}", f"there are {', '.join(BASELINES)}", "name some of them")
+        try:
+            opened.append(BASELINES[name]())
+        except ExtraMissing as error:
+            say(f"{name} is left out: {error.why}; {error.do}")
+    return opened

@@ -1,0 +1,191 @@
+"""Who makes the frames: our bundles and any plugin's generator through `fill`, and the baselines beside them."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vgan_plugin.evaluate.sets import Picture, label, rgb8
+from vgan_plugin.evaluate.windows import Window
+from vgan_plugin.fill import fill_gap
+from vgan_plugin.pixels.colour import from_rgb
+from vgan_plugin.plugins import get_plugin_manager
+from vgan_plugin.types import FillRequest, Frame, FrameGenerator, Made, Mask, OpenRequest, RenderRequest
+
+_REMEMBERED = 16
+"""Frames whose features are kept: neighbouring windows share most of their lead-in."""
+
+
+@dataclass(frozen=True, eq=False)
+class Answer:
+    """One made frame, how sure its maker is of it (None: it does not say), and of each pixel (H, W)."""
+
+    frame: Frame
+    confidence: float | None = None
+    sure: NDArray[np.float32] | None = None
+
+
+class Method(Protocol):
+    """Anything that fills windows.
+
+    Attributes:
+        name: as tables name it.
+        identity: what remembered results depend on beside the clip: a hash of weights, or a version.
+    """
+
+    name: str
+    identity: str
+
+    def make(self, window: Window) -> list[Answer] | None:
+        """The frames of a window, or None when this method does not do such a task."""
+        ...
+
+    def close(self) -> None:
+        """Free what was opened."""
+        ...
+
+
+class Model:
+    """A generator, opened through the plugins, as `vgan fill` opens it.
+
+    Args:
+        request: which generator, model and device.
+        name: as tables name it.
+
+    Attributes:
+        notes: what it did otherwise than asked, a line each.
+
+    Raises:
+        VganError: it cannot be opened.
+    """
+
+    def __init__(self, request: OpenRequest, name: str) -> None:
+        self._generator = _Watched(get_plugin_manager().open_generator(request))
+        self.name = name
+        model = self._generator.provenance.get("model", {})
+        self.identity = f"{self._generator.info.name} {model.get('sha256', '')}"
+        self.notes: list[str] = []
+
+    def make(self, window: Window) -> list[Answer] | None:
+        """Through `fill_gap`, with as much lead-in as the bundle asks for."""
+        if not window.after and "predict" not in self._generator.info.tasks:
+            return None
+        needed = max(2, self._generator.lead)
+        self._generator.made.clear()
+        fill = fill_gap(
+            FillRequest(window.before[-needed:], window.after[:1], window.times, window.period), self._generator
+        )
+        if self._generator.info.name not in fill.method:
+            self.notes += fill.notes
+        says = self._generator.block > 0
+        maps = [made.map for made in self._generator.made]
+        if len(maps) != len(fill.frames):  # a frame that a fallback made has no map
+            maps = [None] * len(fill.frames)
+        return [
+            Answer(frame, sure if says else None, each)
+            for frame, sure, each in zip(fill.frames, fill.confidence, maps, strict=True)
+        ]
+
+    def close(self) -> None:
+        """Close the generator."""
+        self._generator.close()
+
+
+class _Watched:
+    """A generator whose features are kept for the next windows, and whose answers are seen whole."""
+
+    def __init__(self, generator: FrameGenerator) -> None:
+        self._inner = generator
+        self.info, self.block, self.lead = generator.info, generator.block, generator.lead
+        self.made: list[Made] = []
+        self._features: OrderedDict[int, tuple[Frame, Any]] = OrderedDict()
+
+    @property
+    def provenance(self) -> Mapping[str, Any]:
+        return self._inner.provenance
+
+    def encode(self, frame: Frame, valid: Mask | None = None) -> Any:
+        if valid is not None:
+            return self._inner.encode(frame, valid)
+        if id(frame) not in self._features:
+            self._features[id(frame)] = frame, self._inner.encode(frame)  # the frame is held, so its id stays its own
+        while len(self._features) > _REMEMBERED:
+            self._features.popitem(last=False)
+        return self._features[id(frame)][1]
+
+    def remember(self, features: Any, previous: Any, dt: Fraction, state: Any) -> Any:
+        return self._inner.remember(features, previous, dt, state)
+
+    def render(self, request: RenderRequest) -> Made:
+        self.made.append(self._inner.render(request))
+        return self.made[-1]
+
+    def close(self) -> None:
+        self._inner.close()
+
+
+def open_models(models: Sequence[str], generators: Sequence[str], device: str, stack: ExitStack) -> list[Method]:
+    """Bundles and plugins' generators, closed when the stack is; bundles of one name are named by their paths.
+
+    Raises:
+        VganError: one cannot be opened.
+    """
+    opened: list[Method] = []
+    labels = [label(model) for model in models]
+    asked = [
+        (OpenRequest(model=model, device=device), name if labels.count(name) == 1 else model)
+        for model, name in zip(models, labels, strict=True)
+    ]
+    for request, name in asked + [(OpenRequest(generator=name, device=device), name) for name in generators]:
+        opened.append(model := Model(request, name))
+        stack.callback(model.close)
+    return opened
+
+
+Between = Callable[[Picture, Picture, float], Picture]
+"""The frame at t, 0 < t < 1, between two pictures."""
+Beyond = Callable[[Picture, Picture, float], Picture]
+"""The frame t periods after the second of two pictures."""
+
+
+class Pairwise:
+    """A baseline that knows two pictures and a time.
+
+    Args:
+        name: as tables name it.
+        identity: its version.
+        between: makes what lies between.
+        beyond: makes what comes after, where it can.
+    """
+
+    def __init__(self, name: str, identity: str, between: Between, beyond: Beyond | None = None) -> None:
+        self.name, self.identity = name, identity
+        self._between, self._beyond = between, beyond
+
+    def make(self, window: Window) -> list[Answer] | None:
+        """In 8 bit RGB; in the clip's own format the answer is converted like any other."""
+        if window.after:
+            a, b = rgb8(window.before[-1]), rgb8(window.after[0])
+            pictures = [self._between(a, b, float(window.place(time))) for time in window.times]
+        elif self._beyond is not None:
+            a, b = (rgb8(frame) for frame in window.before[-2:])
+            pictures = [self._beyond(a, b, float(window.place(time))) for time in window.times]
+        else:
+            return None
+        return [Answer(as_made(picture, window, frame)) for picture, frame in zip(pictures, window.truth, strict=True)]
+
+    def close(self) -> None:
+        """Nothing is open."""
+
+
+def as_made(picture: Picture, window: Window, target: Frame) -> Frame:
+    """A picture as a frame of the window's own format at the target's time."""
+    rgb = picture.astype(np.float32) / np.float32(255)
+    return from_rgb(rgb, window.before[-1], target.pts, target.time_base)

@@ -1,0 +1,138 @@
+"""From records to figures: means over frames, then over clips, and what stands beside what."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import numpy as np
+
+from vgan_plugin.errors import UsageError
+from vgan_plugin.evaluate import confidence, motion
+from vgan_plugin.evaluate.metrics import psnr
+from vgan_plugin.evaluate.run import Record
+from vgan_plugin.evaluate.statistics import bootstrap
+
+Figures = dict[str, float]
+
+
+def unique(values: Iterable[str]) -> list[str]:
+    """In order of their first appearance."""
+    return list(dict.fromkeys(values))
+
+
+def of_clip(record: Record) -> Figures:
+    """Means over the frames and windows of one record."""
+    frames = [frame for window in record["windows"] for frame in window["frames"]]
+    found = {
+        "psnr": float(np.mean([psnr(frame["mse"]) for frame in frames])),
+        "pooled": psnr(float(np.mean([frame["mse"] for frame in frames]))),
+    }
+    for name in ("ssim", "sharpness"):
+        if name in frames[0]:
+            found[name] = float(np.mean([frame[name] for frame in frames]))
+    for name in ("tof", "warping", "flicker"):
+        values = [window[name] for window in record["windows"] if name in window]
+        if values:
+            found[name] = float(np.mean(values))
+    found |= record.get("video", {})
+    return found
+
+
+def summary(records: Sequence[Record], task: str, against: str | None) -> dict[str, dict[str, Any]]:
+    """Figures of each method on a task, mean over clips.
+
+    Args:
+        records: of all methods and tasks.
+        task: which.
+        against: the method that the others are compared with, clip by clip.
+
+    Returns:
+        by method: the means of `of_clip`, ``clips`` and ``frames``, ``rank`` (of confidence with the true error),
+        and ``gain``, ``low``, ``high``: the mean PSNR difference to `against` in dB and its 95 % interval.
+    """
+    table: dict[str, dict[str, Any]] = {}
+    clips = {
+        m: {r["clip"]: of_clip(r) for r in records if (r["task"], r["method"]) == (task, m)} for m in methods(records)
+    }
+    for method, rows in clips.items():
+        if not rows:
+            continue
+        names = unique(name for row in rows.values() for name in row)
+        found: dict[str, Any] = {
+            name: float(np.mean([row[name] for row in rows.values() if name in row])) for name in names
+        }
+        mine = [r for r in records if (r["task"], r["method"]) == (task, method)]
+        found["clips"] = len(rows)
+        found["frames"] = sum(len(window["frames"]) for r in mine for window in r["windows"])
+        tables = [np.array(r["confidence"]["counts"]) for r in mine if "confidence" in r]
+        if tables:
+            found["rank"] = confidence.rank_correlation(np.sum(tables, 0))
+        other = clips.get(against or "", {})
+        differences = [row["psnr"] - other[clip]["psnr"] for clip, row in rows.items() if clip in other]
+        if differences and method != against:
+            found["gain"] = float(np.mean(differences))
+            found["low"], found["high"] = bootstrap(differences)
+        table[method] = found
+    return table
+
+
+def opponent(records: Sequence[Record], asked: str | None) -> str | None:
+    """The method that the others are compared with: the one asked for, else ``dis``, else ``blend``, where measured.
+
+    Raises:
+        UsageError: the one asked for was not measured.
+    """
+    there = methods(records)
+    if asked is not None and asked not in there:
+        raise UsageError(
+            f"Nothing can be compared with {asked!r}", f"measured were {', '.join(there)}", "name one of them"
+        )
+    return asked or next((name for name in ("dis", "blend") if name in there), None)
+
+
+def methods(records: Sequence[Record]) -> list[str]:
+    """All methods, in order."""
+    return unique(r["method"] for r in records)
+
+
+def tasks(records: Sequence[Record]) -> list[str]:
+    """All tasks, in order."""
+    return unique(r["task"] for r in records)
+
+
+def by_clip(records: Sequence[Record], task: str) -> dict[str, dict[str, float]]:
+    """PSNR by clip, then by method."""
+    table: dict[str, dict[str, float]] = {}
+    for record in records:
+        if record["task"] == task:
+            table.setdefault(record["clip"], {})[record["method"]] = of_clip(record)["psnr"]
+    return table
+
+
+def by_class(records: Sequence[Record], task: str) -> dict[str, dict[str, float]]:
+    """PSNR by class of motion, then by method: mean over the frames of all windows of the class."""
+    return _by_window(
+        records, task, lambda window: None if window["motion"] is None else motion.class_of(window["motion"])
+    )
+
+
+def by_time(records: Sequence[Record], task: str) -> dict[str, dict[str, float]]:
+    """PSNR by place in the gap, then by method: mean over all frames there."""
+    table: dict[str, dict[str, list[float]]] = {}
+    for record in records:
+        for window in record["windows"] if record["task"] == task else ():
+            for frame in window["frames"]:
+                table.setdefault(frame["t"], {}).setdefault(record["method"], []).append(psnr(frame["mse"]))
+    return {t: {m: float(np.mean(v)) for m, v in row.items()} for t, row in table.items()}
+
+
+def _by_window(records: Sequence[Record], task: str, name: Any) -> dict[str, dict[str, float]]:
+    table: dict[str, dict[str, list[float]]] = {}
+    for record in records:
+        for window in record["windows"] if record["task"] == task else ():
+            if (row := name(window)) is not None:
+                values = table.setdefault(row, {}).setdefault(record["method"], [])
+                values += [psnr(frame["mse"]) for frame in window["frames"]]
+    order = [known for known, _, _ in motion.CLASSES if known in table]
+    return {row: {m: float(np.mean(v)) for m, v in table[row].items()} for row in order}
