@@ -38,6 +38,7 @@ def command(source: Path, output: Path, **options: Any) -> int:
                 plan=options["plan"],
                 encoding=jobs.encoding_of(options),
                 min_confidence=options["min_confidence"],
+                pictures=report_file.pictures,
                 tick=tick,
                 say=out.say,
             )

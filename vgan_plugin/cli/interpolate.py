@@ -45,6 +45,7 @@ def command(source: Path, output: Path, factor: int | None, rate: str | None, **
                 generator=shared.open_request(options),
                 encoding=jobs.encoding_of(options),
                 min_confidence=options["min_confidence"],
+                pictures=report_file.pictures,
                 tick=tick,
                 say=out.say,
             )

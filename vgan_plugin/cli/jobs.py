@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from vgan_plugin.hosts.file import Encoding
     from vgan_plugin.hosts.report import Report
 
+_PICTURES = 200
+"""Made frames that an HTML report shows: the least sure ones."""
 _MOST = 40
 """Rows of a table for people; the report and --json have them all."""
 
@@ -28,22 +30,28 @@ class ReportFile:
         inputs: files that it must not replace.
         overwrite: whether it may replace a file.
 
+    Attributes:
+        pictures: of how many made frames it wants pictures.
+
     Raises:
-        UsageError: not a JSON file's name, or that of an input.
+        UsageError: the name of neither a JSON nor an HTML file, or that of an input.
         OutputError: it cannot be written there.
     """
 
     def __init__(self, path: Path | None, *inputs: Path, overwrite: bool) -> None:
         from vgan_plugin.media.output import PartFile
 
+        self.pictures = 0
         self._part = None
         if path is None:
             return
-        if path.suffix.lower() != ".json":
-            raise UsageError(f"Report {path} cannot be written", "its name does not end in .json", "name it so")
+        if path.suffix.lower() not in (".json", ".html"):
+            why = "its name ends neither in .json nor in .html"
+            raise UsageError(f"Report {path} cannot be written", why, "name it so")
         if any(path.absolute() == other.absolute() for other in inputs):
             raise UsageError(f"Report {path} cannot be written", "input or output has that name", "give it another")
         self._part = PartFile(path, *inputs, overwrite=overwrite)
+        self.pictures = _PICTURES if path.suffix.lower() == ".html" else 0
 
     def __enter__(self) -> Self:
         return self
@@ -60,12 +68,19 @@ class ReportFile:
         """
         if self._part is not None:
             try:
-                self._part.path.write_text(json.dumps(report.to_json(), indent=1) + "\n", "utf-8")
+                self._part.path.write_text(self._text(report), "utf-8")
             except OSError as error:
                 why = error.strerror or str(error)
                 raise OutputError(f"Cannot write the report {self._part.final}", why, "check its folder") from error
             self._part.commit()
             self._part = None
+
+    def _text(self, report: Report) -> str:
+        if not self.pictures:
+            return json.dumps(report.to_json(), indent=1) + "\n"
+        from vgan_plugin.hosts.page import page
+
+        return page(report)
 
 
 def finish(report: Report, out: Output) -> int:

@@ -102,7 +102,9 @@ encoder = chain(
     click.option("--codec", metavar="NAME", help="Encoder, as FFmpeg names it.  [default: the source's family]"),
     click.option("--codec-option", metavar="K=V", type=key_value, multiple=True, help="Option of the encoder."),
     click.option("--overwrite", "-y", is_flag=True, help="Replace an existing output."),
-    click.option("--report", metavar="R.json", type=file_path, help="Write what was found and made."),
+    click.option(
+        "--report", metavar="R.json|R.html", type=file_path, help="Write what was found and made; as HTML, to look at."
+    ),
 )
 planning = chain(
     click.option("--plan", metavar="P.json", type=file_path, help="Use this plan, as `vgan scan --json` prints it."),
