@@ -71,6 +71,12 @@ def feature_ports(generator: Generator, prefix: str = "") -> tuple[Port, ...]:
     )
 
 
+def state_ports(generator: Generator) -> tuple[Port, ...]:
+    """The ports of the state: what the cell has of it."""
+    hidden = Port("hidden", generator.preset.state, 16)
+    return (hidden, Port("memory", generator.memory, 16)) if generator.memory else (hidden,)
+
+
 class Encode(nn.Module):
     """frame, valid -> features."""
 
@@ -91,12 +97,11 @@ class Remember(nn.Module):
     def __init__(self, generator: Generator) -> None:
         super().__init__()
         self.generator = generator
-        p = generator.preset
-        state = (Port("hidden", p.state, 16), Port("memory", p.state, 16))
+        state = state_ports(generator)
         self.inputs: tuple[Port, ...] = (
             Port("d16", 5, 16),
             Port("y16", 3, 16),
-            Port("f16", p.c16, 16),
+            Port("f16", generator.preset.c16, 16),
             Port("previous_d16", 5, 16),
             Port("previous_y16", 3, 16),
             Port("dt", None),
@@ -104,22 +109,16 @@ class Remember(nn.Module):
         )
         self.outputs: tuple[Port, ...] = tuple(Port("next_" + s.name, s.channels, s.stride) for s in state)
 
-    def forward(
-        self,
-        d16: Tensor,
-        y16: Tensor,
-        f16: Tensor,
-        previous_d16: Tensor,
-        previous_y16: Tensor,
-        dt: Tensor,
-        hidden: Tensor,
-        memory: Tensor,
-    ) -> tuple[Tensor, ...]:
-        """As `Generator.remember`."""
+    def forward(self, *inputs: Tensor) -> tuple[Tensor, ...]:
+        """As `Generator.remember`, inputs in the order of `self.inputs`."""
+        d16, y16, f16, previous_d16, previous_y16, dt, *state = inputs
         none = d16  # features that this step does not read
         features = Features(none, d16, y16, none, none, none, none, none, f16)
         previous = Features(none, previous_d16, previous_y16, none, none, none, none, none, none)
-        return tuple(self.generator.remember(features, previous, dt, State(hidden, memory)))
+        hidden = state[0]
+        memory = state[1] if self.generator.memory else hidden[:, :0]
+        after = self.generator.remember(features, previous, dt, State(hidden, memory))
+        return tuple(after[: len(state)])
 
 
 class Render(nn.Module):
@@ -150,8 +149,22 @@ class Render(nn.Module):
         return made.rgb.clamp(-HEADROOM, 1 + HEADROOM), made.confidence
 
 
+class Sow(nn.Module):
+    """Noise -> the state a video from noise begins with."""
+
+    def __init__(self, generator: Generator) -> None:
+        super().__init__()
+        self.generator = generator
+        self.inputs: tuple[Port, ...] = (Port("noise", NOISE, 16),)
+        self.outputs: tuple[Port, ...] = state_ports(generator)
+
+    def forward(self, noise: Tensor) -> tuple[Tensor, ...]:
+        """As `Generator.seed`."""
+        return tuple(self.generator.seed(noise)[: len(self.outputs)])
+
+
 def export_graphs(generator: Generator, folder: Path) -> dict[str, Graph]:
-    """Write ``encode.onnx``, ``remember.onnx``, ``render.onnx`` and their weights into `folder`.
+    """Write ``encode.onnx``, ``remember.onnx``, ``render.onnx``, for synthesis ``seed.onnx``, and their weights.
 
     Args:
         generator: in evaluation mode; weights should be representable in fp16 (see `rounded`).
@@ -163,11 +176,14 @@ def export_graphs(generator: Generator, folder: Path) -> dict[str, Graph]:
     blob = bytearray()
     index: dict[str, dict[str, object]] = {}
     found = {}
-    for name, module in (
-        ("encode", Encode(generator)),
-        ("remember", Remember(generator)),
-        ("render", Render(generator)),
-    ):
+    modules: dict[str, Encode | Remember | Render | Sow] = {
+        "encode": Encode(generator),
+        "remember": Remember(generator),
+        "render": Render(generator),
+    }
+    if generator.preset.synthesises:
+        modules["seed"] = Sow(generator)
+    for name, module in modules.items():
         model = _trace(module.eval(), module.inputs, module.outputs)
         onnx.checker.check_model(model)
         _store_halves(model, blob, index)
@@ -209,7 +225,7 @@ def _trace(module: nn.Module, inputs: Sequence[Port], outputs: Sequence[Port]) -
 
     examples = tuple(example(port) for port in inputs)
     each = tuple(dims(port) for port in inputs)
-    dynamic: tuple[Any, ...] = (each,) if isinstance(module, Render) else each
+    dynamic: tuple[Any, ...] = (each,) if isinstance(module, Remember | Render) else each
     with warnings.catch_warnings():
         # One symbol a stride is what is wanted; the exporter's advice on names does not apply to renamed dimensions.
         warnings.simplefilter("ignore")

@@ -19,10 +19,11 @@ from vgan_plugin.bundle import store
 from vgan_plugin.bundle.manifest import FILE_NAME, Manifest, Training
 from vgan_plugin.errors import ExportFailed, OutputError, OutputExists
 from vgan_plugin.training import checkpoint
-from vgan_plugin.training.generator import BLOCK, LEAD, NOISE, PRESETS, STRIDE, Generator
+from vgan_plugin.training.generator import BLOCK, LEAD, NOISE, STRIDE, Generator, sizes
 from vgan_plugin.types import ExportRequest
 
 TASKS = ("fill", "interpolate", "predict")
+"""Of a generator that sees the frames around; one that begins with noise does `synthesize` alone."""
 OFFSETS = (-8.0, 8.0)
 """Smallest and largest time of a reference that training visits, in source-frame periods."""
 
@@ -54,8 +55,8 @@ def read(run: Path) -> tuple[Generator, Training]:
     """
     try:
         facts = json.loads((run / "run.json").read_text("utf-8"))
-        generator = Generator(PRESETS[facts["preset"]])
         options = dict(facts["options"])
+        generator = Generator(sizes(facts["preset"], options.get("cell", "lstm")))
         data = str(facts["data"])
     except (OSError, ValueError, KeyError, TypeError) as error:
         why = f"its run.json lacks or does not know {error}" if isinstance(error, KeyError) else str(error)
@@ -107,10 +108,11 @@ def pack(generator: Generator, training: Training, folder: Path, *, name: str, o
     try:
         manifest = Manifest(
             name=name,
-            title=f"recurrent GAN, {generator.preset.name}",
+            title=f"recurrent GAN, {generator.preset.name}, {generator.preset.cell}",
             licence="Apache-2.0",
-            tasks=TASKS,
+            tasks=("synthesize",) if generator.preset.synthesises else TASKS,
             preset=generator.preset.name,
+            cell=generator.preset.cell,
             graphs=export_graphs(generator, part),
             block=BLOCK,
             lead=LEAD,

@@ -69,7 +69,7 @@ def _at(generator: Generator, sessions: GraphSessions, size: tuple[int, int], st
         padded = F.pad(frame, (0, -width % STRIDE, 0, -height % STRIDE), mode="replicate")
         trained.observe(padded)
         exported.observe(padded.numpy())
-        state = max(state, float(np.abs(exported.state[0] - trained.state.hidden.numpy()).max()))
+        state = max(state, float(np.abs(exported.state["hidden"] - trained.state.hidden.numpy()).max()))
         if i % 3 == 1:
             offsets = OFFSETS[i // 3 % len(OFFSETS)]
             (rgb, sure), (got, got_sure) = trained.render(offsets), exported.render(offsets)
@@ -102,6 +102,12 @@ def _moving(height: int, width: int, steps: int) -> list[Tensor]:
     return frames
 
 
+def _noise(frame: Tensor, synthesises: bool) -> Tensor:
+    """Zeros, as where nothing is synthesised, or the same draw every time."""
+    shape = (1, NOISE, frame.shape[2] // STRIDE, frame.shape[3] // STRIDE)
+    return torch.randn(shape, generator=torch.Generator().manual_seed(1)) if synthesises else frame.new_zeros(shape)
+
+
 class _Trained:
     """The chain in torch."""
 
@@ -113,13 +119,18 @@ class _Trained:
     def observe(self, frame: Tensor) -> None:
         now = self.generator.encode(frame, torch.ones_like(frame[:, :1]))
         before = self.seen[-1] if self.seen else now
-        state = self.state if self.seen else self.generator.initial_state(now)
+        state = self.state if self.seen else self._start(now)
         self.state = self.generator.remember(now, before, torch.full((1,), float(bool(self.seen))), state)
         self.seen = [before, now]
 
+    def _start(self, features: Features) -> State:
+        if self.generator.preset.synthesises:
+            return self.generator.seed(_noise(features.image, synthesises=True))
+        return self.generator.initial_state(features)
+
     def render(self, offsets: tuple[float, float]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
         frame = self.seen[1].image[:, :3]
-        noise = frame.new_zeros(1, NOISE, frame.shape[2] // STRIDE, frame.shape[3] // STRIDE)
+        noise = _noise(frame, self.generator.preset.synthesises)
         known, mask, times = torch.zeros_like(frame), torch.ones_like(frame[:, :1]), torch.tensor([offsets])
         a, b = self.seen
         made = self.generator.render(a, b, self.state, times, known, mask, noise)
@@ -132,35 +143,43 @@ class _Exported:
     def __init__(self, sessions: GraphSessions) -> None:
         self.sessions = sessions
         self.seen: list[dict[str, Value]] = []
-        self.state: tuple[NDArray[np.float32], NDArray[np.float32]]
+        self.state: dict[str, NDArray[np.float32]]
 
     def observe(self, frame: NDArray[np.float32]) -> None:
         now = self.sessions.run("encode", {"frame": frame, "valid": np.ones_like(frame[:, :1])})
         before = self.seen[-1] if self.seen else now
         if not self.seen:
-            channels = self.sessions.bundle.manifest.graphs["remember"].outputs[0].shape[1]
-            empty = np.zeros((1, int(channels), *self.sessions.to_numpy(now["f16"]).shape[2:]), np.float32)
-            self.state = (empty, empty)
+            self.state = self._start(frame)
         inputs = {name: now[name] for name in ("d16", "y16", "f16")}
         inputs |= {"previous_d16": before["d16"], "previous_y16": before["y16"]}
-        inputs |= {"dt": np.full(1, bool(self.seen), np.float32), "hidden": self.state[0], "memory": self.state[1]}
+        inputs |= {"dt": np.full(1, bool(self.seen), np.float32), **self.state}
         out = self.sessions.run("remember", inputs)
-        self.state = (self.sessions.to_numpy(out["next_hidden"]), self.sessions.to_numpy(out["next_memory"]))
+        self.state = {name.removeprefix("next_"): self.sessions.to_numpy(value) for name, value in out.items()}
         self.seen = [before, now]
+
+    def _start(self, frame: NDArray[np.float32]) -> dict[str, NDArray[np.float32]]:
+        graphs, (height, width) = self.sessions.bundle.manifest.graphs, frame.shape[2:]
+        if "seed" in graphs:
+            out = self.sessions.run("seed", {"noise": _noise(torch.from_numpy(frame), synthesises=True).numpy()})
+            return {name: self.sessions.to_numpy(value) for name, value in out.items()}
+        state = {t.name.removeprefix("next_") for t in graphs["remember"].outputs}
+        inputs = [t for t in graphs["remember"].inputs if t.name in state]
+        return {t.name: np.zeros(t.resolve({"H": height, "W": width}), np.float32) for t in inputs}
 
     def render(self, offsets: tuple[float, float]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
         image = self.sessions.to_numpy(self.seen[1]["image"])
         height, width = image.shape[2:]
+        noise = _noise(torch.from_numpy(image), "seed" in self.sessions.bundle.manifest.graphs)
         inputs: dict[str, Value] = {}
         for prefix, tensors in zip(("a_", "b_"), self.seen, strict=True):
             inputs |= {prefix + name: value for name, value in tensors.items()}
         inputs |= {
-            "hidden": self.state[0],
+            "hidden": self.state["hidden"],
             "before": np.array(offsets[:1], np.float32),
             "after": np.array(offsets[1:], np.float32),
             "known": np.zeros((1, 3, height, width), np.float32),
             "mask": np.ones((1, 1, height, width), np.float32),
-            "noise": np.zeros((1, NOISE, height // STRIDE, width // STRIDE), np.float32),
+            "noise": noise.numpy(),
         }
         out = self.sessions.run("render", inputs)
         return self.sessions.to_numpy(out["rgb"]), self.sessions.to_numpy(out["confidence"])

@@ -25,6 +25,7 @@ TASKS = ("fill", "interpolate", "inpaint", "predict", "synthesize")
 GRAPHS = ("encode", "remember", "render", "seed")
 """Graphs a bundle may hold; the first three it must."""
 PRECISIONS = ("fp32", "fp16")
+CELLS = ("rnn", "lstm", "gru")
 
 MAX_MANIFEST = 1 << 20
 MAX_FILE = 256 << 20
@@ -84,6 +85,7 @@ class Manifest:
         gflop_per_megapixel: cost of one encode, remember and render, 2 x multiply-adds, per 10^6 input pixels.
         training: where the weights come from.
         parity: the report of trained network against exported graphs.
+        cell: the recurrent cell: one of `CELLS`, or None where it is something else or not said.
         weights: file of external weights that the graphs share, or None when each carries its own.
         files: SHA-256 of every file by relative path; filled in by `write`.
     """
@@ -104,6 +106,7 @@ class Manifest:
     gflop_per_megapixel: float
     training: Training
     parity: Mapping[str, Any]
+    cell: str | None = None
     weights: str | None = None
     files: Mapping[str, str] = field(default_factory=dict)
 
@@ -140,6 +143,7 @@ class Manifest:
                 "metrics": dict(self.training.metrics),
             },
             "parity": dict(self.parity),
+            "cell": self.cell,
             "weights": self.weights,
             "files": dict(self.files),
         }
@@ -219,6 +223,7 @@ def parse(data: object) -> Manifest:
         gflop_per_megapixel=_number(data, "gflop_per_megapixel"),
         training=_training(_get(data, "training", dict)),
         parity=_get(data, "parity", dict),
+        cell=None if data.get("cell") is None else _one_of(data, "cell", CELLS),
         weights=data.get("weights"),
         files=files,
     )

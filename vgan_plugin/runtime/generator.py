@@ -75,7 +75,8 @@ class RecurrentGenerator:
         self.info = GeneratorInfo(NAME, manifest.title, manifest.tasks, manifest.licence)
         self.block, self.lead = manifest.block, manifest.lead
         self._stride = manifest.stride
-        self._shapes = {t.name: t for t in manifest.graphs["render"].inputs}
+        self._shapes = {t.name: t for graph in ("render", "remember") for t in manifest.graphs[graph].inputs}
+        self._state = tuple(t.name.removeprefix("next_") for t in manifest.graphs["remember"].outputs)
         self._sessions = sessions
 
     @property
@@ -91,10 +92,10 @@ class RecurrentGenerator:
         return Features(self._sessions.run("encode", {"frame": to_rgb(padded)[None], "valid": trust}, size), size)
 
     def remember(self, features: Features, previous: Features | None, dt: Fraction, state: Any) -> Any:
-        """One step of a chain: (hidden, memory) after this frame."""
+        """One step of a chain: the state's tensors after this frame, by name."""
         now, before = features.tensors, (previous or features).tensors
         if state is None:
-            state = (self._zeros("hidden", features.size),) * 2
+            state = {name: self._zeros(name, features.size) for name in self._state}
         outputs = self._sessions.run(
             "remember",
             {
@@ -104,12 +105,11 @@ class RecurrentGenerator:
                 "previous_d16": before["d16"],
                 "previous_y16": before["y16"],
                 "dt": np.array([0 if previous is None else dt], np.float32),
-                "hidden": state[0],
-                "memory": state[1],
+                **state,
             },
             features.size,
         )
-        return outputs["next_hidden"], outputs["next_memory"]
+        return {name: outputs[f"next_{name}"] for name in self._state}
 
     def render(self, request: RenderRequest) -> Made:
         """Make one frame; deterministic for one seed, on one kind of device.
@@ -128,7 +128,7 @@ class RecurrentGenerator:
             tensors = self._absent(near) if reference is None else reference.features.tensors
             inputs |= {prefix + name: value for name, value in tensors.items()}
         inputs |= {
-            "hidden": request.state[0] if request.state is not None else self._zeros("hidden", size),
+            "hidden": request.state["hidden"] if request.state is not None else self._zeros("hidden", size),
             "before": np.array([before], np.float32),
             "after": np.array([after], np.float32),
             "noise": self._noise(request.seed, request.pts, size),

@@ -9,7 +9,7 @@ Sizes: height and width are multiples of `STRIDE`; whoever calls pads (replicati
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 import torch
@@ -73,6 +73,17 @@ PRESETS = {
         ),
     )
 }  # fmt: skip
+
+
+def sizes(name: str, cell: str) -> Preset:
+    """A preset with the cell that a schedule names.
+
+    Raises:
+        KeyError: there is no such preset, or no such cell.
+    """
+    if cell not in CELLS:
+        raise KeyError(cell)
+    return replace(PRESETS[name], cell=cell)
 
 
 class Features(NamedTuple):
