@@ -70,7 +70,11 @@ who = shared.chain(
     click.option("--generator", metavar="NAME", multiple=True, help="Another plugin's generator, too; repeatable."),
     click.option("--device", metavar="auto|cpu|cuda|cuda:N", default="auto", show_default=True, help="Where to run."),
     click.option(
-        "--baselines", metavar="A,B|none", default="repeat,blend,dis", show_default=True, help="What stands beside."
+        "--baselines",
+        metavar="A,B|none",
+        default="repeat,blend,dis,mci,rife",
+        show_default=True,
+        help="What stands beside.",
     ),
     click.option("--against", metavar="NAME", help="What the others are compared with.  [default: dis, else blend]"),
 )

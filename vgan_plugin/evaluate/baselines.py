@@ -15,10 +15,24 @@ def _dis() -> Method:
     return Pairwise("dis", f"opencv {version}", motion.between, motion.beyond)
 
 
+def _mci() -> Method:
+    from vgan_plugin.evaluate.mci import Mci
+
+    return Mci()
+
+
+def _rife() -> Method:
+    from vgan_plugin.evaluate.rife import open_rife
+
+    return open_rife()
+
+
 BASELINES: dict[str, Callable[[], Method]] = {
     "repeat": lambda: Model(OpenRequest(generator="repeat"), "repeat"),
     "blend": lambda: Model(OpenRequest(generator="blend"), "blend"),
     "dis": _dis,
+    "mci": _mci,
+    "rife": _rife,
 }
 """By name, in the order of tables."""
 
