@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import dataclasses
 import inspect
 import re
 from pathlib import Path
+from typing import Any, get_type_hints
 
 import pytest
 
-from vgan_plugin import GapPolicy, Plan, Timeline
+from vgan_plugin import Check, Fill, GapPolicy, GeneratorInfo, Plan, Timeline
 from vgan_plugin.hookspecs import Hooks, PlanRequest
 from vgan_plugin.plugins import PluginManager
+from vgan_plugin.testing import GeneratorConformance
 
 DOC = (Path(__file__).parents[2] / "docs" / "hooks.md").read_text("utf-8")
 HOOKS = {name: hook for name, hook in vars(Hooks).items() if name.startswith("vgan_")}
@@ -39,6 +42,51 @@ def test_a_hooks_docstring_names_its_arguments_its_answer_and_its_api(name: str)
         assert f"{argument}:" in text
     assert "Returns:" in text
     assert "Since: API 1" in text
+
+
+def form(name: str) -> dict[str, str]:
+    """The table of a hook's section."""
+    rows = re.findall(r"^\| ([\w ]+) \| (.+) \|$", section(name), re.MULTILINE)
+    return dict(rows)
+
+
+@pytest.mark.parametrize("name", HOOKS)
+def test_every_hook_has_the_same_form_and_it_says_who_is_asked(name: str) -> None:
+    assert list(form(name)) == ["asked", "when", "takes", "gives", "on error"]
+    first = bool(getattr(HOOKS[name], "vgan_spec")["firstresult"])  # noqa: B009 pluggy's mark
+    assert form(name)["asked"].startswith("first answer" if first else "collects")
+
+
+@pytest.mark.parametrize("name", HOOKS)
+def test_the_form_names_the_type_and_every_field_of_what_a_hook_takes(name: str) -> None:
+    hints = get_type_hints(HOOKS[name])
+    hints.pop("return")
+    if not hints:
+        assert form(name)["takes"] == "nothing"
+        return
+    (request,) = hints.values()
+    named = re.findall(r"`(\w+)`", form(name)["takes"])
+    assert named[0] == request.__name__
+    fields = {field.name for field in dataclasses.fields(request)}
+    assert fields <= set(named)
+    assert not {word for word in named[1:] if word.islower()} - fields
+
+
+@pytest.mark.parametrize(
+    ("name", "answer"), [("vgan_generators", GeneratorInfo), ("vgan_fill_gap", Fill), ("vgan_doctor_checks", Check)]
+)
+def test_the_form_names_every_field_of_what_a_hook_gives(name: str, answer: type) -> None:
+    named = set(re.findall(r"`(\w+)`", form(name)["gives"]))
+    assert {field.name for field in dataclasses.fields(answer)} <= named
+
+
+def test_the_generator_of_the_page_conforms() -> None:
+    block = next(block for block in BLOCKS if "class Nearest" in block)
+    scope: dict[str, Any] = {}
+    exec(block, scope)  # noqa: S102 our own page
+    suite = type("Suite", (GeneratorConformance,), {"open": lambda _: scope["Nearest"]()})()
+    for sentence in [name for name in dir(suite) if name.startswith("test_")]:
+        getattr(suite, sentence)()
 
 
 def test_no_heading_names_a_hook_that_does_not_exist() -> None:
