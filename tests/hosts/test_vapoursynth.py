@@ -1,12 +1,16 @@
 from __future__ import annotations
 
 import gc
+import os
 import random
 import resource
+import subprocess
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from fractions import Fraction
+from importlib import import_module
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -16,12 +20,16 @@ import pytest
 
 vs = pytest.importorskip("vapoursynth", reason="VapourSynth is not installed: it needs Python 3.12")
 from clips import blacken, drop, freeze, join, moving_frames, write_clip  # noqa: E402
+from strangers import PLUGINS  # noqa: E402
 from vsclips import bytes_of, clip_of, core, duration, planes  # noqa: E402
 
 from vgan_plugin.hosts import vapoursynth as vgan  # noqa: E402
 from vgan_plugin.hosts.file import Encoding, interpolate, repair  # noqa: E402
 from vgan_plugin.media.reader import VideoReader  # noqa: E402
+from vgan_plugin.plugins import PluginManager  # noqa: E402
 from vgan_plugin.types import Colour, OpenRequest  # noqa: E402
+
+EXAMPLES = Path(__file__).parents[2] / "examples"
 
 pytestmark = pytest.mark.usefixtures("plugin")
 
@@ -124,7 +132,7 @@ def test_kept_frames_are_the_sources_own_and_made_ones_say_who_made_them() -> No
     good = [f for n, f in enumerate(source.frames()) if n not in (22, 23, 52)]
     assert [bytes_of(f) for f in kept] == [bytes_of(f) for f in good]
     for f in clip.frames():
-        told = {key: value for key, value in f.props.items() if key.startswith("VGan")}
+        told = {key: value for key, value in f.props.items() if key.startswith("VGan") and key != "VGanSource"}
         assert told in ({}, {"VGanMade": 1, "VGanMethod": "toy", "VGanConfidence": 0.5})
 
 
@@ -182,6 +190,13 @@ def test_a_rate_is_exact_to_the_last_frame() -> None:
     sixty = vgan.interpolate(clip_of(frames, fps=Fraction(24000, 1001)), fps=(60000, 1001), generator="blend")
     assert (sixty.fps, sixty.num_frames) == (Fraction(60000, 1001), 238)
     assert {duration(f) for f in sixty.frames()} == {Fraction(1001, 60000)}
+
+
+def test_a_made_frame_carries_what_was_shown_there_before() -> None:
+    source = clip_of(broken())
+    clip = vgan.fill(source, generator="toy")
+    for n, before in ((12, 11), (13, 11), (24, 22), (47, 44)):
+        assert bytes_of(clip.get_frame(n).props["VGanSource"]) == bytes_of(source.get_frame(before))
 
 
 # Formats
@@ -357,6 +372,7 @@ def changing(what: str) -> Any:
         (lambda: vgan.interpolate(clip_of(moving_frames(9)), fps=59.94), "a float is not exact"),
         (lambda: vgan.interpolate(clip_of(moving_frames(9)), fps=(60, 0)), "is not a rate"),
         (lambda: vgan.interpolate(clip_of(moving_frames(9)), fps=-5), "it must be positive"),
+        (lambda: vgan.box(clip_of(moving_frames(2)), 60, 0, 8, 8), "box: A box of 8x8 at 60,0 is not in the picture"),
     ],
 )
 def test_what_cannot_be_done_is_an_error_of_the_host(call: Any, words: str) -> None:
@@ -403,3 +419,60 @@ def test_a_generator_that_fails_on_a_frame_costs_quality_and_not_the_clip(plugin
         f = clip.get_frame(9)
     assert (f.props["VGanMade"], f.props["VGanMethod"], f.props["VGanConfidence"]) == (1, "blend", 0.0)
     assert lines == ["vgan: toy failed at 0.360 s: MemoryError: no room"]
+
+
+@pytest.mark.parametrize("name", ["vgan_raises", "vgan_blinks", "vgan_no_import", "vgan_wrong_argument"])
+def test_a_broken_plugin_of_a_stranger_costs_nothing_but_a_line(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    wanted = [bytes_of(f) for f in vgan.fill(clip_of(broken()), generator="blend").frames()]
+    monkeypatch.syspath_prepend(PLUGINS)
+    manager = PluginManager()
+    manager.discover()
+    manager.add(name, lambda: import_module(name))
+    monkeypatch.setattr(vgan, "get_plugin_manager", lambda: manager)
+    vgan._open.clear()
+    with log() as lines:
+        assert [bytes_of(f) for f in vgan.fill(clip_of(broken()), generator="blend").frames()] == wanted
+    assert any(line.startswith(f"vgan: plugin {name!r} dropped at ") for line in lines)
+
+
+# Scripts
+
+
+def vspipe(*arguments: str, home: Path) -> subprocess.CompletedProcess[bytes]:
+    """Run vspipe as its users do, with the environment's programs first on PATH, and settings of its own."""
+    bin_ = Path(sys.executable).parent
+    there = {"PATH": f"{bin_}{os.pathsep}{os.environ['PATH']}", "HOME": str(home), "XDG_CONFIG_HOME": str(home)}
+    return subprocess.run(["vspipe", *arguments], env={**os.environ, **there}, capture_output=True, timeout=120)
+
+
+def test_the_example_script_gives_vspipe_the_frames_of_vgan_fill(broken_file: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out.mkv"
+    repair(broken_file, out, generator=OpenRequest(model="lite"), encoding=Encoding("ffv1"))
+    script = str(EXAMPLES / "vapoursynth_fill.vpy")
+    done = vspipe("-c", "y4m", script, "-a", f"source={broken_file}", "-a", "model=lite", "-", home=tmp_path)
+    assert done.returncode == 0, done.stderr.decode()
+    with VideoReader(out) as reader:
+        frames = list(reader.frames())
+    pictures = b"".join(b"FRAME\n" + b"".join(plane.tobytes() for plane in frame.planes) for frame in frames)
+    header, _, rest = done.stdout.partition(b"\n")
+    assert header.startswith(b"YUV4MPEG2 ")
+    assert rest == pictures
+
+
+def test_the_example_of_interpolation_works_beside_mvtools(broken_file: Path, tmp_path: Path) -> None:
+    script = str(EXAMPLES / "vapoursynth_interpolate.vpy")
+    done = vspipe("-i", script, "-a", f"source={broken_file}", "-a", "model=lite", "-", home=tmp_path)
+    assert done.returncode == 0, done.stderr.decode()
+    assert b"FPS: 50/1" in done.stdout
+    assert b"Frames: 139" in done.stdout
+
+
+def test_what_is_wrong_is_said_by_vspipe_and_ends_it(tmp_path: Path) -> None:
+    script = tmp_path / "bad.vpy"
+    script.write_text(
+        "import vapoursynth as vs\nfrom vgan_plugin.hosts import vapoursynth as vgan\n"
+        "vgan.fill(vs.core.std.BlankClip(length=3), at=3).set_output()\n"
+    )
+    done = vspipe(str(script), "--", home=tmp_path)
+    assert done.returncode != 0
+    assert b"fill: Frames 3-3 cannot be made: the clip has the frames 0 to 2" in done.stderr

@@ -164,3 +164,12 @@ def test_what_is_no_plan_is_refused(document: object):
 def test_a_plan_of_another_clip_is_refused():
     with pytest.raises(PlanUnusable, match="7 frames"):
         plan_from_json(plan_to_json(broken()), Timeline((0, 1, 2), TB))
+
+
+def test_an_event_of_frames_may_be_given_by_their_indices() -> None:
+    document = {"format": 1, "events": [{"kind": "corrupt", "first": 4, "last": 5, "reason": "marked"}]}
+    plan = plan_from_json(document, HOLE)
+    assert [(target.pts, target.replaces) for target in plan.targets] == [(6, 4), (7, 5)]
+    for wrong in ({"first": 4, "last": 7}, {"first": 4}, {"first": 5, "last": 4}, {"first": -1, "last": 2}):
+        with pytest.raises(PlanUnusable):
+            plan_from_json({"format": 1, "events": [{"kind": "corrupt", **wrong}]}, HOLE)

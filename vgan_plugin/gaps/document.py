@@ -95,8 +95,8 @@ def plan_from_json(document: Any, timeline: Timeline) -> Plan:
     """Read a plan back and check that it fits the clip.
 
     A document with `events` but without `targets` is planned anew from its events, so that events can be vetoed,
-    added or replaced by hand; then only `format` and `events` are needed, and of an event only `kind`, `first_pts`
-    and `last_pts`.
+    added or replaced by hand; then only `format` and `events` are needed, and of an event only `kind`, and either
+    `first_pts` and `last_pts` or, of frames that are there, `first` and `last`.
 
     Args:
         document: what `json.load` gave.
@@ -211,7 +211,13 @@ def _event(item: Any, where: str, timeline: Timeline) -> Event:
     kind = next((known for known in _KINDS if known == name), None)
     if kind is None:
         raise _unusable(f"{name!r} is none of {', '.join(_KINDS)}", f"{where}.kind")
-    first_pts, last_pts = (_whole(fields, name, where, low=None) for name in ("first_pts", "last_pts"))
+    if kind != "missing" and "first_pts" not in fields and "first" in fields:
+        ends = [_whole(fields, name, where) for name in ("first", "last")]
+        if max(ends) >= len(timeline):
+            raise _unusable(f"the clip has the frames 0 to {len(timeline) - 1}", where)
+        first_pts, last_pts = (timeline.pts[end] for end in ends)
+    else:
+        first_pts, last_pts = (_whole(fields, name, where, low=None) for name in ("first_pts", "last_pts"))
     if kind == "missing":
         after = bisect_left(timeline.pts, first_pts)
         first, last = after - 1, after

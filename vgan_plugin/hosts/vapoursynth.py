@@ -5,8 +5,8 @@
     clip = vgan.fill(core.bs.VideoSource("broken.mkv"))
 
 Each function reads its clip once when it is called (times, scene changes, faults) and gives a clip whose frames can be
-asked for in any order. Frames that are kept are the source's own. Made frames carry `VGanMade` (1), `VGanMethod` and
-`VGanConfidence` (0..1).
+asked for in any order. Frames that are kept are the source's own. Made frames carry `VGanMade` (1), `VGanMethod`,
+`VGanConfidence` (0..1) and `VGanSource`, the frame that a player shows there without us.
 
 A function raises `vs.Error` with its name, what is wrong, why, and what to do.
 """
@@ -16,6 +16,7 @@ from __future__ import annotations
 import functools
 import threading
 import weakref
+from bisect import bisect_right
 from collections import OrderedDict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -34,7 +35,7 @@ from vgan_plugin.plugins import get_plugin_manager
 from vgan_plugin.timeline import Timeline
 from vgan_plugin.types import Frame, FrameGenerator, GeneratorInfo, Made, Mask, OpenRequest, RenderRequest
 
-__all__ = ["fill", "interpolate"]
+__all__ = ["box", "fill", "interpolate"]
 
 _FRAME_ONLY = frozenset({"_PictType", "_DurationNum", "_DurationDen", "_AbsoluteTime", "_Combed"})
 """Properties that say something of one frame only: a made frame does not have them from its reference."""
@@ -124,6 +125,31 @@ def interpolate(
         )
 
 
+def box(clip: vs.VideoNode, x: int, y: int, width: int, height: int) -> vs.VideoNode:
+    """A mask of one rectangle for all frames of a clip, to `inpaint` with: one frame of `vs.GRAY8`, 255 inside.
+
+    Args:
+        clip: gives the size.
+        x: left edge, in pixels from 0.
+        y: upper edge.
+        width: pixels across.
+        height: pixels down.
+
+    Raises:
+        vs.Error: the rectangle does not lie in the picture.
+    """
+    with _errors("box"):
+        if x < 0 or y < 0 or width < 1 or height < 1 or x + width > clip.width or y + height > clip.height:
+            raise UsageError(
+                f"A box of {width}x{height} at {x},{y} is not in the picture",
+                f"that is {clip.width}x{clip.height}",
+                "give x, y, width and height in pixels",
+            )
+        inside = vs.core.std.BlankClip(format=vs.GRAY8, width=width, height=height, length=1, color=255, keep=True)
+        right, bottom = clip.width - x - width, clip.height - y - height
+        return inside.std.AddBorders(left=x, right=right, top=y, bottom=bottom)
+
+
 class _Filled:
     """A clip's frames as a plan shows them.
 
@@ -203,6 +229,8 @@ class _Filled:
                 later = pts * self._plan.time_base - self._source.timeline.time(_nearest(item))
                 props["_AbsoluteTime"] = f.props["_AbsoluteTime"] + float(later)
             props |= {"VGanMade": 1, "VGanMethod": filled.method, "VGanConfidence": filled.confidence}
+            shown = self._shown_instead(item)
+            props["VGanSource"] = f if shown == _nearest(item) else self._source.node.get_frame(shown)
         for key, value in props.items():
             out.props[key] = value
         return out
@@ -220,6 +248,12 @@ class _Filled:
         while len(self._made) > threads + _KEPT:
             self._made.popitem(last=False)
         return self._made[k]
+
+    def _shown_instead(self, target: Target) -> int:
+        """Source index of the frame that a player shows where a made one stands."""
+        if target.replaces is not None:
+            return target.replaces
+        return max(0, bisect_right(self._source.timeline.pts, target.pts // self._plan.scale) - 1)
 
     def _duration(self, n: int) -> Fraction | None:
         """Seconds that frame n is shown; None where the source does not say of its last."""
