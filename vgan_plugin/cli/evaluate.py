@@ -10,6 +10,7 @@ import click
 
 from vgan_plugin.cli import options as shared
 from vgan_plugin.cli.output import Output, print_json
+from vgan_plugin.errors import ExtraMissing
 
 _COLUMNS = (
     ("psnr", "PSNR", "{:.2f}"),
@@ -20,6 +21,8 @@ _COLUMNS = (
     ("flicker", "flicker", "{:.2f}"),
     ("sharpness", "sharpness", "{:.3f}"),
     ("rank", "confidence", "{:.2f}"),
+    ("vmaf", "VMAF", "{:.2f}"),
+    ("vmaf_neg", "VMAF-NEG", "{:.2f}"),
 )
 
 
@@ -45,6 +48,7 @@ what = shared.chain(
         "--gaps", metavar="1,3,7", type=whole_numbers, default="1,3,7", show_default=True, help="Gaps to cut."
     ),
     click.option("--predict", is_flag=True, help="Frames 1 and 4 after the last one, too."),
+    click.option("--double", is_flag=True, help="Halve the clip's rate and raise it again, too; with VMAF."),
     click.option(
         "--windows",
         "most",
@@ -95,18 +99,27 @@ def command(data: tuple[Path, ...], **options: Any) -> int:
     """
     from vgan_plugin.evaluate import baselines, run, sets, tables
     from vgan_plugin.evaluate.methods import open_models
+    from vgan_plugin.evaluate.vmaf import find_ffmpeg
 
     out = shared.output_of(options)
     sources, skipped = sets.find(data)
     for line in skipped:
         out.say(line)
+    ffmpeg = None
+    if options["double"]:
+        try:
+            ffmpeg = find_ffmpeg()
+        except ExtraMissing as error:
+            out.say(f"VMAF is left out: {error.why}; {error.do}")
     protocol = run.Protocol(
         gaps=options["gaps"],
         predict=options["predict"],
+        double=options["double"],
         most=options["most"],
         own_pixels=options["pixels"] == "clip",
         flow=not options["fast"],
         ssim=not options["fast"],
+        ffmpeg=ffmpeg,
     )
     memory = run.Memory(options["out"] / "results.jsonl" if options["out"] else None)
     names = [] if options["baselines"] == "none" else options["baselines"].split(",")

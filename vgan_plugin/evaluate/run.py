@@ -20,6 +20,7 @@ from vgan_plugin.errors import DataUnusable, InputError, OutputError
 from vgan_plugin.evaluate import confidence, metrics, motion, windows
 from vgan_plugin.evaluate.methods import Answer, Method
 from vgan_plugin.evaluate.sets import Picture, Source, as_rgb, rgb8
+from vgan_plugin.evaluate.vmaf import vmaf
 from vgan_plugin.evaluate.windows import Window
 from vgan_plugin.types import Frame
 
@@ -42,6 +43,7 @@ class Protocol:
         own_pixels: frames go through the clip's own pixel format instead of 8 bit RGB.
         flow: whether what needs optical flow is measured.
         ssim: whether SSIM and sharpness are.
+        ffmpeg: measures VMAF of the clip at half its rate; None: nobody does.
     """
 
     gaps: tuple[int, ...] = (1, 3, 7)
@@ -51,6 +53,7 @@ class Protocol:
     own_pixels: bool = False
     flow: bool = True
     ssim: bool = True
+    ffmpeg: str | None = None
 
     def tasks(self, source: Source) -> list[str]:
         """What is done with a clip."""
@@ -70,18 +73,12 @@ class Protocol:
 
     def key(self, source: Source, task: str, method: Method) -> str:
         """What a record is remembered by."""
-        most = None if task in ("triplet", "double") else self.most
-        facts = [
-            PROTOCOL,
-            source.digest,
-            task,
-            most,
-            self.own_pixels,
-            self.flow,
-            self.ssim,
-            method.name,
-            method.identity,
-        ]
+        facts: list[object] = [PROTOCOL, source.digest, task, self.own_pixels, self.flow, self.ssim]
+        if task not in ("triplet", "double"):
+            facts.append(self.most)
+        if task == "double":
+            facts.append(self.ffmpeg is not None)
+        facts += [method.name, method.identity]
         return hashlib.sha256(json.dumps(facts).encode()).hexdigest()[:24]
 
 
@@ -172,21 +169,39 @@ def _clip(source: Source, methods: Sequence[Method], protocol: Protocol, memory:
             if not cut:
                 say(f"{source.name} is left out of {task}: it has {len(frames)} frames")
                 continue
-            for method, measured in zip(missing, _measure(cut, missing, protocol), strict=True):
+            measured_by = _measure(cut, missing, protocol, frames if task == "double" and protocol.ffmpeg else None)
+            for method, measured in zip(missing, measured_by, strict=True):
                 record = {"clip": source.name, "task": task, "method": method.name, **measured}
                 memory.add({"key": protocol.key(source, task, method), **record})
         yield from (r for r in map(memory.get, keys) if r is not None and r["windows"])
 
 
-def _measure(cut: Sequence[Window], methods: Sequence[Method], protocol: Protocol) -> list[Record]:
-    """One record a method; methods that do not do such a task have no windows."""
+def _measure(
+    cut: Sequence[Window], methods: Sequence[Method], protocol: Protocol, video: Sequence[Frame] | None
+) -> list[Record]:
+    """One record a method; methods that do not do such a task have no windows.
+
+    Args:
+        cut: the windows.
+        methods: who makes them.
+        protocol: what is measured.
+        video: the whole clip, when what is made is looked at as a video, too.
+    """
     found: list[Record] = [{"windows": []} for _ in methods]
+    made: list[dict[int, Frame]] = [{} for _ in methods]
     for window in cut:
         truth = _Truth(window, protocol)
-        for method, record in zip(methods, found, strict=True):
+        for method, record, frames in zip(methods, found, made, strict=True):
             answers = method.make(window)
             if answers is not None:
                 record["windows"].append(truth.compare(answers, record))
+                if video is not None:
+                    frames |= {answer.frame.pts: answer.frame for answer in answers}
+    if video is not None and protocol.ffmpeg is not None:
+        whole = video[: 2 * len(cut) + 1]
+        for record, frames in zip(found, made, strict=True):
+            if frames:
+                record["video"] = vmaf([frames.get(f.pts, f) for f in whole], whole, protocol.ffmpeg)
     return found
 
 
