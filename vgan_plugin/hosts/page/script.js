@@ -88,19 +88,22 @@ function facts() {
 
 /* ---- the timeline ---- */
 
+function lane(name, title, has) {
+  return { name, title, members: events.kind.map((_, i) => i).filter(has) };
+}
+
 const margin = Math.max((data.end - data.start) * 0.01, 0.02);
 const whole = [data.start - margin, data.end + margin];
 let view = [...whole], marked = null, dragged = null;
-const lanes = KINDS.filter((kind) => events.kind.includes(kind)).map((kind) => ({ name: kind, has: (i) => events.kind[i] === kind }));
-if (leftOut) lanes.push({ name: "left", title: "not repaired", has: (i) => events.left[i] !== "" });
+const lanes = [...KINDS.map((kind) => lane(kind, kind, (i) => events.kind[i] === kind)),
+  lane("left", "not repaired", (i) => events.left[i] !== "")].filter(({ members }) => members.length);
 const canvas = $("chart");
 const chartTop = lanes.length * LANE + 8, height = chartTop + (made.time.length ? CHART : 0) + AXIS;
 canvas.style.height = `${height}px`;
 
 function legend() {
   for (const lane of lanes) {
-    const count = events.kind.filter((_, i) => lane.has(i)).length;
-    const item = make("li", {}, make("i"), lane.title ?? lane.name, make("b", { textContent: number(count) }));
+    const item = make("li", {}, make("i"), lane.title, make("b", { textContent: number(lane.members.length) }));
     item.style.cssText = `height: ${LANE}px; --mark: var(--${lane.name})`;
     $("lanes").append(item);
   }
@@ -109,7 +112,7 @@ function legend() {
     item.style.cssText = `height: ${CHART}px; margin-top: 8px`;
     $("lanes").append(item);
   }
-  const seen = lanes.map((lane, n) => `${$("lanes").children[n].lastChild.textContent} ${lane.title ?? lane.name}`);
+  const seen = lanes.map((lane) => `${number(lane.members.length)} ${lane.title}`);
   canvas.setAttribute("aria-label", `Timeline from ${clock(data.start, 0)} to ${clock(data.end, 0)}: ` +
     [...seen, many(made.time.length, "made frame")].join(", ") + ". The lists below have them all.");
 }
@@ -142,12 +145,11 @@ function draw() {
 /* One kind of event: how many lie in each column of pixels, the more the darker. */
 function drawLane(pen, width, top, lane) {
   const counts = new Uint32Array(width);
-  events.time.forEach((time, i) => {
-    if (!lane.has(i)) return;
-    const first = Math.round(column(time)) - 1;
+  for (const i of lane.members) {
+    const first = Math.round(column(events.time[i])) - 1;
     const from = Math.max(0, first), to = Math.min(width, Math.max(Math.round(column(events.end[i])) + 1, first + 3));
     for (let x = from; x < to; x++) counts[x]++;
-  });
+  }
   pen.fillStyle = css("cell");
   pen.fillRect(0, top + 5, width, LANE - 10);
   pen.fillStyle = css(lane.name);
@@ -182,7 +184,7 @@ function drawConfidence(pen, width) {
     pen.lineTo(width, Math.round(y(level)) + 0.5);
     pen.stroke();
   }
-  const sure = css("sure"), doubtful = css("doubt"), dots = within * 10 < width;
+  const sure = css("sure"), doubtful = css("doubt"), dots = within * 6 < width;
   for (let x = 0; x < width; x++) {
     if (high[x] < 0) continue;
     if (dots) {
@@ -310,7 +312,7 @@ function strip(n) {
   panels.append(panel("made", "made", picture));
   if (after !== undefined) panels.append(panel("after", "after", after));
   const [other, word] = was !== undefined ? [was, "what was there"] : before !== undefined ? [before, "before"] : [after, "after"];
-  if (other !== undefined) panels.append(panel("difference", `difference from ${word}, × 3`, picture, other));
+  if (other !== undefined) panels.append(panel("difference", `difference from ${word}, ×\u00a03`, picture, other));
   return make("li", { tabIndex: -1 }, text, panels);
 }
 
@@ -428,8 +430,8 @@ function jump(i) {
   else mark(events.time[i]);
 }
 
-function choose(has) {
-  chosen = events.kind.map((_, i) => i).filter(has);
+function choose(members) {
+  chosen = members;
   pointed = -1;
   rows.clear();
   $("rows").replaceChildren();
@@ -441,12 +443,11 @@ function choose(has) {
 }
 
 function table() {
-  const all = { name: "all", has: () => true };
-  for (const filter of [all, ...lanes]) {
-    const button = make("button", { textContent: filter.title ?? filter.name });
+  for (const filter of [lane("all", "all", () => true), ...lanes]) {
+    const button = make("button", { textContent: filter.title });
     button.onclick = () => {
       for (const other of $("filters").children) other.setAttribute("aria-pressed", other === button);
-      choose((i) => filter.has(i));
+      choose(filter.members);
     };
     $("filters").append(button);
   }
