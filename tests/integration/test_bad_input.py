@@ -231,7 +231,7 @@ def test_what_can_be_known_before_the_long_part_is_said_before_it(
     def scanned(*_: object, **__: object) -> None:
         raise AssertionError("the whole file was looked at first")
 
-    monkeypatch.setattr("vgan_plugin.hosts.file.look", scanned)
+    monkeypatch.setattr("vgan_plugin.hosts.job.scan", scanned)
     (tmp_path / "out.mkv").touch()
     refused(capsys, 4, "VGAN-402", source, tmp_path / "out.mkv")
     refused(capsys, 5, "VGAN-508", source, tmp_path / "new.mkv", "--generator", "nope")
