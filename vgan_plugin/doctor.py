@@ -12,9 +12,13 @@ import numpy as np
 
 import vgan_plugin
 from vgan_plugin.bundle import locate, store
+from vgan_plugin.detect import scan
 from vgan_plugin.errors import VganError
 from vgan_plugin.fill import fill_gap
+from vgan_plugin.gaps import GapPolicy
+from vgan_plugin.hookspecs import PlanRequest
 from vgan_plugin.plugins import PluginManager, get_plugin_manager
+from vgan_plugin.runtime.simple import BLEND
 from vgan_plugin.types import Check, FillRequest, Frame, OpenRequest, PixelFormat
 
 _SLOW = 1.0
@@ -24,7 +28,7 @@ _ENCODERS = ("libx264", "libx265", "libsvtav1", "libvpx-vp9", "prores_ks", "ffv1
 
 def diagnose(manager: PluginManager) -> list[Check]:
     """Everything: each plugin's own checks, then the plugins themselves, so that those dropped just now are named."""
-    checks = manager.doctor_checks()
+    checks = [*manager.doctor_checks(), *_guarded(lambda: _hooks(manager), "hooks")]
     return [*checks, *_plugins(manager)]
 
 
@@ -34,8 +38,18 @@ def own_checks() -> list[Check]:
     return [check for look in looks for check in _guarded(look)]
 
 
-def _guarded(look: Callable[[], Iterable[Check]]) -> list[Check]:
-    name = look.__name__.strip("_").replace("_", " ")
+def _hooks(manager: PluginManager) -> Iterator[Check]:
+    """A small clip through the hooks that every host calls: who crashes only there is dropped, and named, here."""
+    frames = _frames(3)
+    timeline, events = scan(frames, manager.detectors())
+    manager.plan_gaps(PlanRequest(timeline, tuple(events), GapPolicy()))
+    times = (Fraction(1, 25),)
+    manager.fill_gap(FillRequest(frames[:1], frames[1:], times, Fraction(1, 25), open=OpenRequest(BLEND.name)))
+    yield Check("hooks", "good", f"scan, plan and fill of {len(frames)} small frames")
+
+
+def _guarded(look: Callable[[], Iterable[Check]], name: str = "") -> list[Check]:
+    name = name or look.__name__.strip("_").replace("_", " ")
     try:
         return list(look())
     except VganError as error:
@@ -101,12 +115,8 @@ def _codecs() -> Iterator[Check]:
 
 def _small_frame() -> Iterator[Check]:
     """One frame of 64x48 made by the default generator."""
-    form = PixelFormat.parse("yuv420p")
-    rng = np.random.default_rng(0)
-    luma = rng.integers(16, 235, (48, 66), np.uint8)
-    chroma = np.full((24, 32), 128, np.uint8)
-    frames = [Frame((luma[:, 2 * i : 64 + 2 * i], chroma, chroma), form, pts=2 * i) for i in (0, 1)]
-    request = FillRequest((frames[0],), (frames[1],), (Fraction(1, 25),), Fraction(1, 25))
+    frames = _frames(2)
+    request = FillRequest(frames[:1], frames[1:], (Fraction(1, 25),), Fraction(1, 25))
     start = time.perf_counter()
     generator = get_plugin_manager().open_generator(OpenRequest())
     try:
@@ -128,6 +138,14 @@ def _small_frame() -> Iterator[Check]:
         "good",
         f"64x48 by {name} on {ran} in {seconds * 1000:.0f} ms (the first in {(opened - start) * 1000:.0f} ms)",
     )
+
+
+def _frames(count: int) -> tuple[Frame, ...]:
+    """Small frames of noise that moves, every second one of a clip."""
+    form = PixelFormat.parse("yuv420p")
+    luma = np.random.default_rng(0).integers(16, 235, (48, 62 + 2 * count), np.uint8)
+    chroma = np.full((24, 32), 128, np.uint8)
+    return tuple(Frame((luma[:, 2 * i : 64 + 2 * i], chroma, chroma), form, pts=2 * i) for i in range(count))
 
 
 def _plugins(manager: PluginManager) -> Iterator[Check]:
