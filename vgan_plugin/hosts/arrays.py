@@ -13,14 +13,12 @@ from numpy.typing import NDArray
 from vgan_plugin.errors import InputUnsupported
 from vgan_plugin.fill import Record, Say
 from vgan_plugin.gaps import GapPolicy
-from vgan_plugin.hosts.live import Item, LiveFill, open_generator
+from vgan_plugin.hosts.live import Item, LiveFill, open_generator, tick_for
 from vgan_plugin.types import Colour, Frame, OpenRequest, PixelFormat
 
 Order = Literal["bgr", "rgb"]
 Time = TypeVar("Time", float, Fraction)
 Picture = NDArray[Any]
-TICK = Fraction(1, 1_000_000)
-"""Seconds are floats in these hosts: a microsecond is finer than any of them is exact."""
 _GBR = {"bgr": (1, 0, 2), "rgb": (1, 2, 0)}
 _COLOUR = Colour(matrix=0, full_range=True)
 
@@ -50,13 +48,14 @@ def fill_arrays(
         say: lines for people.
 
     Yields:
-        (time, picture) of every frame: those that came with their very times, made ones with exact times.
+        (time, picture) of every frame: those that came with their very times, made ones to the millisecond (finer at
+        more than 125 frames a second).
 
     Raises:
         InputUnsupported: what comes is no picture, changes its size or kind, or does not go on in time.
         VganError: the generator cannot be opened.
     """
-    opened = open_generator(generator, "fill")
+    opened, tick = open_generator(generator, "fill"), tick_for(rate)
     try:
         live = LiveFill(opened, policy=policy, rate=rate, min_confidence=min_confidence, say=say)
         came: dict[Frame, tuple[Time, Picture]] = {}
@@ -75,7 +74,7 @@ def fill_arrays(
         for time, picture in frames:
             exact = isinstance(time, Fraction)
             own = np.array(picture)
-            frame = frame_of(own, order, round(Fraction(time) / TICK))
+            frame = frame_of(own, order, round(Fraction(time) / tick), tick)
             came[frame] = time, own
             yield from leave(live.push(frame))
         yield from leave(live.finish())
@@ -83,7 +82,7 @@ def fill_arrays(
         opened.close()
 
 
-def frame_of(picture: Picture, order: Order, pts: int, time_base: Fraction = TICK) -> Frame:
+def frame_of(picture: Picture, order: Order, pts: int, time_base: Fraction) -> Frame:
     """A picture as a frame: views on it.
 
     Raises:

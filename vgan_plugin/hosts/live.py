@@ -28,6 +28,8 @@ Item = tuple[Frame, Record | None]
 """A frame of the output, and how it was made (None: it is the source's own)."""
 SHORTEST, LONGEST = 24, 240
 """Frames: a gap of the first many is always made, one of more than the second never, whatever one second holds."""
+_FAST = 125
+"""Frames a second from which on milliseconds are too coarse."""
 _BEHIND = 2
 """Frames kept behind a chain's start, so that a gap finds both references of a prediction."""
 
@@ -52,6 +54,14 @@ def open_generator(request: OpenRequest | None, task: str, size: tuple[int, int]
             "name another one",
         )
     return generator
+
+
+def tick_for(rate: Fraction | None) -> Fraction:
+    """Seconds a tick where a host keeps time finer than the file that it reads: in nanoseconds, or in floats.
+
+    Matroska rounds to milliseconds. Only in ticks that coarse can be seen that 33, 33 and 34 of them are one rate.
+    """
+    return Fraction(1, 1_000_000) if rate is not None and rate > _FAST else Fraction(1, 1000)
 
 
 class Live(ABC):
