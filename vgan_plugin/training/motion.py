@@ -142,8 +142,23 @@ def sides(velocity: Tensor, ca: Tensor, cb: Tensor) -> Tensor:
     return torch.cat((ca * velocity, cb * velocity))
 
 
+def hat(places: Tensor, size: int) -> Tensor:
+    """Linear interpolation as a matrix: (..., p) places -> (..., p, size) weights; outside is zero."""
+    return (1 - (places.unsqueeze(-1) - torch.arange(size, device=places.device, dtype=torch.float32)).abs()).relu()
+
+
+def box(size: int, radius: int, device: torch.device) -> Tensor:
+    """Mean over the neighbours within `radius` that are there, as a matrix (size, size)."""
+    k = torch.arange(size, device=device, dtype=torch.float32)
+    near = ((k.view(-1, 1) - k).abs() <= radius).float()
+    return near / near.sum(1, keepdim=True)
+
+
 def search(a: Tensor, b: Tensor, ca: Tensor, cb: Tensor) -> Tensor:
     """Velocity on the target's 1/16 grid, in cells: expectation of a softmax over (2R + 1)^2 displacements.
+
+    Displacements lie on a grid, so that reading at all of them is two small matrix products, first over rows, then
+    over columns; the means over neighbours are two more.
 
     Args:
         a: (n, 5, h, w) descriptors of reference a.
@@ -154,20 +169,27 @@ def search(a: Tensor, b: Tensor, ca: Tensor, cb: Tensor) -> Tensor:
     n, _, h, w = a.shape
     side = 2 * RADIUS + 1
     reach = torch.arange(-RADIUS, RADIUS + 1, device=a.device, dtype=torch.float32)
-    dy, dx = reach.repeat_interleave(side).view(1, -1, 1, 1), reach.repeat(side).view(1, -1, 1, 1)
-    rows, columns = (t.view(1, 1, h, w) for t in grid(a).unbind(1))
+    rows = torch.arange(h, device=a.device, dtype=torch.float32)
+    columns = torch.arange(w, device=a.device, dtype=torch.float32)
 
-    def read(d: Tensor, c: Tensor) -> Tensor:
-        y, x = rows + c * dy, columns + c * dx  # (n, candidates, h, w)
-        at = torch.stack(((2 * x + 1) / w - 1, (2 * y + 1) / h - 1), -1).view(n, side * side * h, w, 2)
+    def read(d: Tensor, share: Tensor) -> Tensor:
+        s = share.view(n, 1, 1)
+        down = hat((s * reach.view(-1, 1) + rows).view(n, 1, side * h), h)
+        across = hat((s * reach.view(-1, 1) + columns).view(n, 1, side * w), w)
         # Outside is zero, not the clamped edge: clamped copies would match themselves and win.
-        return F.grid_sample(d, at, mode="bilinear", padding_mode="zeros", align_corners=False)
+        return down @ d @ across.transpose(-1, -2)  # (n, c, side * h, side * w)
 
-    cost = -(read(a, ca) - read(b, cb)).abs().sum(1).view(n, side * side, h, w)
-    near = F.avg_pool2d(cost, 3, 1, 1, count_include_pad=False)
-    wide = F.avg_pool2d(cost, 7, 1, 3, count_include_pad=False)
-    p = ((0.7 * near + 0.5 * wide - PULL * (dx * dx + dy * dy).sqrt()) * SHARPNESS).softmax(1)
-    return torch.cat(((p * dy).sum(1, keepdim=True), (p * dx).sum(1, keepdim=True)), 1)
+    cost = -(read(a, ca) - read(b, cb)).abs().sum(1)
+    flat = cost.view(n * side, h, side * w)
+    means = []
+    for radius, share in ((1, 0.7), (3, 0.5)):
+        tall = (share * box(h, radius, a.device)) @ flat  # (n * side, h, side * w)
+        means.append(tall.view(n * side * h * side, w) @ box(w, radius, a.device).T)
+    far = (reach.view(-1, 1).square() + reach.square()).sqrt()
+    score = (means[0] + means[1]).view(n, side, h, side, w) - PULL * far.view(1, side, 1, side, 1)
+    p = (score.permute(0, 2, 4, 1, 3).reshape(n, h * w, side * side) * SHARPNESS).softmax(-1)
+    both = torch.stack((reach.repeat_interleave(side), reach.repeat(side)), 1)
+    return (p @ both).transpose(1, 2).reshape(n, 2, h, w)
 
 
 def propagate(y: Tensor, v: Tensor, ca: Tensor, cb: Tensor) -> Tensor:
