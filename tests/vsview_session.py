@@ -85,7 +85,11 @@ def session(script: Path, shot: Path, frame: int | None) -> dict[str, Any]:
     until(lambda: panel.frames.currentItem() is not None, "the frame is marked in the list")
     seen["marked"] = panel.frames.currentItem().text(0)
     panel.draw.setChecked(True)
-    panel.api.current_view.set_rect_selection(QRect(8, 4, 32, 16))
+    clip = panel.api.current_voutput.vs_output.clip
+    panel.api.current_view.set_rect_selection(
+        QRect(clip.width // 12, clip.height // 16, clip.width // 3, clip.height // 4)
+    )
+    del clip
     seen["mask"] = panel.mask.text()
     rest = time.monotonic() + 1.5
     until(lambda: time.monotonic() > rest, "the pictures are drawn")

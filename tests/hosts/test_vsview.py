@@ -74,7 +74,7 @@ def test_made_frames_are_listed_with_their_confidence_and_stand_on_the_timeline(
 
 
 def test_the_next_doubtful_frame_is_the_next_one_below_the_threshold(seen: dict[str, Any]) -> None:
-    doubtful = [int(n) for n, (sure, _) in seen["made"].items() if sure < 0.5]
+    doubtful = [int(n) for n, (sure, _) in seen["made"].items() if sure < 0.6]
     assert doubtful
     assert seen["doubtful"] == doubtful
 

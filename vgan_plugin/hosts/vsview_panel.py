@@ -34,6 +34,7 @@ from vsview.api import (
 
 NAME = "vgan"
 _GAIN = 4
+_DOUBT = 0.6
 _SURE, _DOUBTFUL = QColor("#2e9e5b"), QColor("#d9480f")
 
 
@@ -132,7 +133,7 @@ class Panel(WidgetPluginBase):  # type: ignore[misc]
         self.below = QDoubleSpinBox(self)
         self.below.setRange(0, 1)
         self.below.setSingleStep(0.05)
-        self.below.setValue(0.5)
+        self.below.setValue(_DOUBT)
         self.below.setPrefix("doubtful below ")
         self.below.valueChanged.connect(self._show_list)
         self.next = QPushButton("Next doubtful", self)
