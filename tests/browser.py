@@ -119,11 +119,16 @@ class Browser:
         self.call("Emulation.setEmulatedMedia", features=[{"name": "prefers-color-scheme", "value": name}])
 
     def open(self, path: Path) -> None:
-        """Load a local page and wait until its script has run."""
+        """Load a local page and wait until its script has run and it is drawn."""
         self._loaded = False
         self.call("Page.navigate", url=path.absolute().as_uri())
         while not self._loaded:
             self._read()
+        self.drawn()
+
+    def drawn(self) -> None:
+        """Wait until what has been asked for is on the screen."""
+        self.run("new Promise(done => requestAnimationFrame(() => requestAnimationFrame(() => done())))")
 
     def run(self, script: str) -> Any:
         """The value of an expression."""
