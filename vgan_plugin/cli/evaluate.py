@@ -9,21 +9,8 @@ from typing import Any
 import click
 
 from vgan_plugin.cli import options as shared
-from vgan_plugin.cli.output import Output, print_json
+from vgan_plugin.cli.output import print_json
 from vgan_plugin.errors import ExtraMissing
-
-_COLUMNS = (
-    ("psnr", "PSNR", "{:.2f}"),
-    ("pooled", "pooled", "{:.2f}"),
-    ("ssim", "ssim_rgb", "{:.4f}"),
-    ("tof", "tOF", "{:.3f}"),
-    ("warping", "warping", "{:.1f}"),
-    ("flicker", "flicker", "{:.2f}"),
-    ("sharpness", "sharpness", "{:.3f}"),
-    ("rank", "confidence", "{:.2f}"),
-    ("vmaf", "VMAF", "{:.2f}"),
-    ("vmaf_neg", "VMAF-NEG", "{:.2f}"),
-)
 
 
 def whole_numbers(text: str) -> tuple[int, ...]:
@@ -97,7 +84,7 @@ def command(data: tuple[Path, ...], **options: Any) -> int:
 
     DATA: videos, folders of pictures, folders of three pictures (first, truth, last), and folders of these.
     """
-    from vgan_plugin.evaluate import baselines, run, sets, tables
+    from vgan_plugin.evaluate import baselines, report, run, sets, tables
     from vgan_plugin.evaluate.methods import open_models
     from vgan_plugin.evaluate.vmaf import find_ffmpeg
 
@@ -128,27 +115,16 @@ def command(data: tuple[Path, ...], **options: Any) -> int:
         methods += baselines.open_baselines(names, out.say)
         with out.progress() as tick:
             records = run.evaluate(sources, methods, protocol, memory, tick=tick, say=out.say)
-    against = tables.opponent(records, options["against"])
+        against = tables.opponent(records, options["against"])
+        if options["out"]:
+            report.write(options["out"], records, against, sources, methods, protocol)
     summaries = {task: tables.summary(records, task, against) for task in tables.tasks(records)}
     if out.json:
         print_json({"format": 1, "against": against, "summary": summaries, "records": records, "status": 0})
     for task, summary in summaries.items():
         out.result(f"{task}:")
-        _print_summary(out, summary, against)
+        out.table(*tables.summary_rows(summary, against))
         out.result("")
-        there = list(summary)
-        clips = tables.by_clip(records, task)
-        rows = [[clip, *(f"{row[m]:.2f}" if m in row else "" for m in there)] for clip, row in clips.items()]
-        out.table(("PSNR of", *there), rows)
+        out.table(*tables.nested_rows("PSNR of", tables.by_clip(records, task)))
         out.result("")
     return 0
-
-
-def _print_summary(out: Output, summary: dict[str, dict[str, Any]], against: str | None) -> None:
-    shown = [c for c in _COLUMNS if any(c[0] in row for row in summary.values())]
-    rows = []
-    for method, row in summary.items():
-        cells = [form.format(row[key]) if key in row else "" for key, _, form in shown]
-        gain = f"{row['gain']:+.2f} [{row['low']:+.2f}, {row['high']:+.2f}]" if "gain" in row else ""
-        rows.append([method, str(row["clips"]), str(row["frames"]), *cells, gain])
-    out.table(("method", "clips", "frames", *(title for _, title, _ in shown), f"PSNR over {against}, 95 %"), rows)

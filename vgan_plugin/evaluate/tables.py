@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from fractions import Fraction
 from typing import Any
 
 import numpy as np
@@ -14,6 +15,23 @@ from vgan_plugin.evaluate.run import Record
 from vgan_plugin.evaluate.statistics import bootstrap
 
 Figures = dict[str, float]
+Rows = tuple[list[str], list[list[str]]]
+"""Columns and rows, as text."""
+COLUMNS = (
+    ("psnr", "PSNR", "{:.2f}"),
+    ("pooled", "pooled", "{:.2f}"),
+    ("ssim", "ssim_rgb", "{:.4f}"),
+    ("tof", "tOF", "{:.3f}"),
+    ("warping", "warping", "{:.1f}"),
+    ("flicker", "flicker", "{:.2f}"),
+    ("sharpness", "sharpness", "{:.3f}"),
+    ("rank", "confidence", "{:.2f}"),
+    ("vmaf", "VMAF", "{:.2f}"),
+    ("vmaf_neg", "VMAF-NEG", "{:.2f}"),
+)
+"""Key of a figure, its column's title, and its form."""
+_ENOUGH = 200
+"""Blocks that a class of error needs before its mean says something."""
 
 
 def unique(values: Iterable[str]) -> list[str]:
@@ -112,27 +130,61 @@ def by_clip(records: Sequence[Record], task: str) -> dict[str, dict[str, float]]
 
 def by_class(records: Sequence[Record], task: str) -> dict[str, dict[str, float]]:
     """PSNR by class of motion, then by method: mean over the frames of all windows of the class."""
-    return _by_window(
-        records, task, lambda window: None if window["motion"] is None else motion.class_of(window["motion"])
-    )
+    table: dict[str, dict[str, list[float]]] = {}
+    for record, window in _windows(records, task):
+        if window["motion"] is not None:
+            values = table.setdefault(motion.class_of(window["motion"]), {}).setdefault(record["method"], [])
+            values += [psnr(frame["mse"]) for frame in window["frames"]]
+    return {name: _means(table[name]) for name, _, _ in motion.CLASSES if name in table}
 
 
-def by_time(records: Sequence[Record], task: str) -> dict[str, dict[str, float]]:
+def by_place(records: Sequence[Record], task: str) -> dict[str, dict[str, float]]:
     """PSNR by place in the gap, then by method: mean over all frames there."""
     table: dict[str, dict[str, list[float]]] = {}
-    for record in records:
-        for window in record["windows"] if record["task"] == task else ():
-            for frame in window["frames"]:
-                table.setdefault(frame["t"], {}).setdefault(record["method"], []).append(psnr(frame["mse"]))
-    return {t: {m: float(np.mean(v)) for m, v in row.items()} for t, row in table.items()}
+    for record, window in _windows(records, task):
+        for frame in window["frames"]:
+            table.setdefault(frame["t"], {}).setdefault(record["method"], []).append(psnr(frame["mse"]))
+    return {t: _means(table[t]) for t in sorted(table, key=Fraction)}
 
 
-def _by_window(records: Sequence[Record], task: str, name: Any) -> dict[str, dict[str, float]]:
-    table: dict[str, dict[str, list[float]]] = {}
-    for record in records:
-        for window in record["windows"] if record["task"] == task else ():
-            if (row := name(window)) is not None:
-                values = table.setdefault(row, {}).setdefault(record["method"], [])
-                values += [psnr(frame["mse"]) for frame in window["frames"]]
-    order = [known for known, _, _ in motion.CLASSES if known in table]
-    return {row: {m: float(np.mean(v)) for m, v in table[row].items()} for row in order}
+def calibration(records: Sequence[Record]) -> dict[str, list[tuple[float, float]]]:
+    """By method that says how sure it is: (expected, true) mean error in code values, by class of expected error."""
+    curves = {}
+    for method in methods(records):
+        mine = [r["confidence"] for r in records if r["method"] == method and "confidence" in r]
+        if not mine:
+            continue
+        counts = np.sum([np.array(c["counts"]).sum(1) for c in mine], 0)
+        sums = np.sum([np.array(c["sums"]) for c in mine], 0)
+        curves[method] = [
+            (255 * said / count, 255 * was / count)
+            for (said, was), count in zip(sums, counts, strict=True)
+            if count >= _ENOUGH and said > 0 and was > 0
+        ]
+    return curves
+
+
+def summary_rows(summary: Mapping[str, Mapping[str, Any]], against: str | None) -> Rows:
+    """A summary as text: columns, then a row a method."""
+    shown = [column for column in COLUMNS if any(column[0] in row for row in summary.values())]
+    rows = []
+    for method, row in summary.items():
+        cells = [form.format(row[key]) if key in row else "" for key, _, form in shown]
+        gain = f"{row['gain']:+.2f} [{row['low']:+.2f}, {row['high']:+.2f}]" if "gain" in row else ""
+        rows.append([method, str(row["clips"]), str(row["frames"]), *cells, gain])
+    columns = ["method", "clips", "frames", *(title for _, title, _ in shown), f"PSNR over {against}, 95 %"]
+    return columns, rows
+
+
+def nested_rows(first: str, table: Mapping[str, Mapping[str, float]]) -> Rows:
+    """A table by row and method as text, in dB."""
+    names = unique(name for row in table.values() for name in row)
+    return [first, *names], [[key, *(f"{row[n]:.2f}" if n in row else "" for n in names)] for key, row in table.items()]
+
+
+def _windows(records: Sequence[Record], task: str) -> Iterable[tuple[Record, Record]]:
+    return ((record, window) for record in records if record["task"] == task for window in record["windows"])
+
+
+def _means(row: Mapping[str, Sequence[float]]) -> dict[str, float]:
+    return {name: float(np.mean(values)) for name, values in row.items()}
