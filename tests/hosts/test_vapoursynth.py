@@ -122,7 +122,10 @@ def test_a_variable_rate_stays_as_it_is() -> None:
     clip = vgan.fill(source, at=[7, (20, 22)], detect=False, generator="toy")
     assert clip.fps == 0
     assert made(clip) == [7, 20, 21, 22]
-    assert [duration(f) for f in clip.frames()] == [duration(f) for f in source.frames()]
+    before = [duration(f) for f in source.frames()]
+    assert [duration(f) for f in clip.frames()] == before
+    halves = [half for whole in before[:-1] for half in (whole / 2, whole / 2)]
+    assert [duration(f) for f in vgan.interpolate(source, 2, generator="toy").frames()] == [*halves, None]
 
 
 def test_kept_frames_are_the_sources_own_and_made_ones_say_who_made_them() -> None:
@@ -361,6 +364,11 @@ def changing(what: str) -> Any:
         (lambda: vgan.fill(clip_of(moving_frames(9)), at="3"), "names no frames"),
         (lambda: vgan.fill(clip_of(moving_frames(9)), at=[(1, 2, 3)]), "names no frames"),
         (lambda: vgan.fill(clip_of(moving_frames(9)), max_gap=0), "max_gap = 0 is out of range"),
+        (
+            lambda: vgan.fill(clip_of(moving_frames(9)), min_confidence=float("nan")),
+            "min_confidence = nan is out of range",
+        ),
+        (lambda: vgan.fill(clip_of(moving_frames(9)), at=4, model=3), "[VGAN-509]"),
         (lambda: vgan.fill(clip_of(moving_frames(9)), at=4, model="none such"), "[VGAN-502]"),
         (lambda: vgan.fill(clip_of(moving_frames(9)), at=4, generator="none such"), "[VGAN-508]"),
         (lambda: vgan.interpolate(clip_of(moving_frames(9))), "interpolate: The new frame rate is unclear"),

@@ -73,6 +73,7 @@ def fill(
         vs.Error: the clip, an argument or the model cannot be used.
     """
     with _errors("fill"):
+        _check_share(min_confidence)
         policy = GapPolicy(max_gap=_at_least(1, "max_gap", max_gap), at=_ranges(at))
         source = _source(clip)
         manager = get_plugin_manager()
@@ -109,6 +110,7 @@ def interpolate(
         vs.Error: as for `fill`.
     """
     with _errors("interpolate"):
+        _check_share(min_confidence)
         rate = _rate(fps)
         if factor is not None and (isinstance(factor, bool) or not isinstance(factor, int)):
             raise UsageError(f"A factor of {factor!r} is not one", "it is a whole number", "use 2 or more, or fps")
@@ -390,6 +392,11 @@ def _at_least(least: int, name: str, value: Any) -> int | None:
     if value is not None and (type(value) is not int or value < least):
         raise UsageError(f"{name} = {value!r} is out of range", f"it is a whole number from {least}", "change it")
     return value
+
+
+def _check_share(confidence: Any) -> None:
+    if not isinstance(confidence, int | float) or not 0 <= confidence <= 1:
+        raise UsageError(f"min_confidence = {confidence!r} is out of range", "it lies between 0 and 1", "change it")
 
 
 def _tell(lines: Iterable[str]) -> None:
