@@ -314,9 +314,7 @@ class LiveFill(Live):
                     "The plan does not fit the stream", "its ticks are others", "leave out the plugin that plans"
                 )
             self._use(plan)
-            last = self._decided(events, last, seen, ended=ended)
-            if last <= self._done:
-                return
+            last = self._decided(events, last, seen)
             start = self._frames[self._done].pts if self._done >= 0 else None
             stop = None if ended else self._frames[last].pts
             targets = [
@@ -333,32 +331,22 @@ class LiveFill(Live):
         yield from self._merge(range(self._done + 1, last + 1), deque(targets), left_out)
         self._forget(last)
 
-    def _decided(self, events: list[Event], last: int, seen: int, *, ended: bool) -> int:
+    def _decided(self, events: list[Event], last: int, seen: int) -> int:
         """The last frame about which all is decided: `last`, or the end of the gap that begins before it.
 
         A gap whose end is not seen yet is longer than any that is made.
         """
-        bad, cuts, newest = self._plan.bad, self._plan.cuts, self.frames_in - 1
-        oldest = min(self._frames)
+        bad, oldest = self._plan.bad, min(self._frames)
         holes = {event.last + oldest for event in events if event.kind == "missing"}
-        decided, index = self._done, self._done + 1
+        index = self._done + 1
         while index <= last:
-            if index not in bad and index not in holes:
-                decided, index = index, index + 1
-                continue
-            after = index
-            while after in bad and after <= seen:
-                after += 1
-            if after > seen:
-                return min(seen, newest)
-            if not ended and any(index - 1 < cut <= after for cut in cuts):  # made from two frames of one side
-                second = after + 1
-                while second in bad and second <= seen:
-                    second += 1
-                if after >= last or second > seen:
-                    return decided
-            decided, index = after, after + 1
-        return decided
+            if index in bad or index in holes:
+                while index in bad and index <= seen:
+                    index += 1
+                if index > seen:
+                    return seen
+            index += 1
+        return index - 1
 
     def _merge(self, kept: Iterable[int], targets: deque[Target], left_out: set[int]) -> Iterator[Item]:
         for index in kept:
@@ -441,7 +429,9 @@ class LiveInterpolation(Live):
                 pts = a.pts * self._factor + (b.pts - a.pts) * j
                 yield self._between(index, Fraction(j, self._factor), pts, cut=cut)
             return
-        while (time := self._time()) < b.pts - self._tolerance:
+        while (time := self._time()) < b.pts:
+            if b.pts - time <= min(self._tolerance, time - a.pts):
+                return  # it is the next frame's own
             self._next += 1
             if abs(time - a.pts) <= self._tolerance:
                 yield self._kept(a)
