@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import click
 
 from vgan_plugin.cli import options as shared
-from vgan_plugin.cli.output import print_json
+from vgan_plugin.cli.output import Output, print_json
 from vgan_plugin.errors import ExtraMissing
+
+_T = TypeVar("_T")
 
 
 def whole_numbers(text: str) -> tuple[int, ...]:
@@ -84,7 +87,7 @@ def command(data: tuple[Path, ...], **options: Any) -> int:
 
     DATA: videos, folders of pictures, folders of three pictures (first, truth, last), and folders of these.
     """
-    from vgan_plugin.evaluate import baselines, report, run, sets, tables
+    from vgan_plugin.evaluate import baselines, motion, report, run, sets, tables
     from vgan_plugin.evaluate.methods import open_models
     from vgan_plugin.evaluate.vmaf import find_ffmpeg
 
@@ -92,21 +95,16 @@ def command(data: tuple[Path, ...], **options: Any) -> int:
     sources, skipped = sets.find(data)
     for line in skipped:
         out.say(line)
-    ffmpeg = None
-    if options["double"]:
-        try:
-            ffmpeg = find_ffmpeg()
-        except ExtraMissing as error:
-            out.say(f"VMAF is left out: {error.why}; {error.do}")
+    flow = not options["fast"] and _there(motion.opencv, "what needs optical flow", out) is not None
     protocol = run.Protocol(
         gaps=options["gaps"],
         predict=options["predict"],
         double=options["double"],
         most=options["most"],
         own_pixels=options["pixels"] == "clip",
-        flow=not options["fast"],
+        flow=flow,
         ssim=not options["fast"],
-        ffmpeg=ffmpeg,
+        ffmpeg=_there(find_ffmpeg, "VMAF", out) if options["double"] else None,
     )
     memory = run.Memory(options["out"] / "results.jsonl" if options["out"] else None)
     names = [] if options["baselines"] == "none" else options["baselines"].split(",")
@@ -114,17 +112,27 @@ def command(data: tuple[Path, ...], **options: Any) -> int:
         methods = open_models(options["model"], options["generator"], options["device"], stack)
         methods += baselines.open_baselines(names, out.say)
         with out.progress() as tick:
-            records = run.evaluate(sources, methods, protocol, memory, tick=tick, say=out.say)
+            records, unread = run.evaluate(sources, methods, protocol, memory, tick=tick, say=out.say)
         against = tables.opponent(records, options["against"])
         if options["out"]:
             report.write(options["out"], records, against, sources, methods, protocol)
     summaries = {task: tables.summary(records, task, against) for task in tables.tasks(records)}
+    status = 1 if unread else 0
     if out.json:
-        print_json({"format": 1, "against": against, "summary": summaries, "records": records, "status": 0})
+        print_json({**report.as_json(records, against), "unread": unread, "status": status})
     for task, summary in summaries.items():
         out.result(f"{task}:")
         out.table(*tables.summary_rows(summary, against))
         out.result("")
         out.table(*tables.nested_rows("PSNR of", tables.by_clip(records, task)))
         out.result("")
-    return 0
+    return status
+
+
+def _there(find: Callable[[], _T], what: str, out: Output) -> _T | None:
+    """What an optional package gives, or None and a word about what is left out."""
+    try:
+        return find()
+    except ExtraMissing as error:
+        out.say(f"{what} is left out: {error.why}; {error.do}")
+        return None

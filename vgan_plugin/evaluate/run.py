@@ -130,21 +130,24 @@ def evaluate(
     *,
     tick: Tick = lambda _stage, _done, _total: None,
     say: Say = lambda _: None,
-) -> list[Record]:
-    """Measure, in order of sources, tasks and methods.
+) -> tuple[list[Record], list[str]]:
+    """Measure, in order of sources, tasks and methods. A clip that is too short for a task is named and left out of it.
 
-    A clip that cannot be read, or is too short for a task, is named and left out.
+    Returns:
+        the records, and the names of the clips that cannot be read.
 
     Raises:
         DataUnusable: nothing at all could be measured.
     """
     records: list[Record] = []
+    unread: list[str] = []
     for number, source in enumerate(sources):
         tick("clips", number, len(sources))
         try:
             records += _clip(source, methods, protocol, memory, say)
         except InputError as error:
             say(f"{source.name} is left out: {error.what}: {error.why}")
+            unread.append(source.name)
     tick("clips", len(sources), len(sources))
     if not records:
         raise DataUnusable(
@@ -152,7 +155,7 @@ def evaluate(
             "every clip is too short or cannot be read",
             "give longer clips or smaller gaps",
         )
-    return records
+    return records, unread
 
 
 def _clip(source: Source, methods: Sequence[Method], protocol: Protocol, memory: Memory, say: Say) -> Iterable[Record]:

@@ -71,7 +71,8 @@ def gaps(frames: Sequence[Frame], gap: int, most: int | None) -> list[Window]:
     last = len(frames) - gap - 1
     if most is None:
         starts = range(KEPT - 1, last, gap + KEPT)
-        good = [i for i in range(len(frames)) if i < KEPT or (i - KEPT) % (gap + KEPT) >= gap or i > starts[-1] + gap]
+        gone = {i for start in starts for i in range(start + 1, start + gap + 1)}
+        good = [i for i in range(len(frames)) if i not in gone]
     else:
         starts = range(0, last, max(gap, last // most or 1))[:most]
         good = list(range(len(frames)))
