@@ -1,8 +1,8 @@
 """Break a clip, repair it, and lay what came out beside the truth: `make demo`.
 
-Writes into `out/`: `broken.mkv` and its truth `broken.json`, `repaired.mkv`, `report.json`, and `strip.png` (broken,
-repaired, truth, and the errors of the first two, from left to right; one gap a row). Exit status 0 when every planted
-fault was found and repaired.
+Writes into `out/`: `broken.mkv` and its truth `broken.json`, `repaired.mkv`, `report.html` to look at and the same
+facts as `report.json`, and `strip.png` (broken, repaired, truth, and the errors of the first two, from left to right;
+one gap a row). Exit status 0 when every planted fault was found and repaired.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ import json
 import subprocess
 import sys
 from collections.abc import Iterable
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -34,15 +35,15 @@ WINDOW = (180, 300)
 """Rows and columns of a panel of the strip, at full size."""
 
 
-def vgan(*arguments: str | Path, results: bool = True) -> None:
+def vgan(*arguments: str | Path, results: Path | None = None) -> None:
     """Run a command of vgan as a user would, and show it; a status above 1 ends the demo.
 
-    `results`: show what it prints on standard output; progress and remarks come on standard error in any case.
+    `results`: a file for what it prints on standard output; progress and remarks come on standard error in any case.
     """
     words = [str(argument) for argument in arguments]
-    print(f"\n$ vgan {' '.join(words)}", flush=True)
-    shown = None if results else subprocess.DEVNULL
-    status = subprocess.run([VGAN, *words], check=False, stdout=shown).returncode  # noqa: S603 - our own command
+    print(f"\n$ vgan {' '.join(words)}{f' > {results}' if results else ''}", flush=True)
+    with results.open("wb") if results else nullcontext() as shown:
+        status = subprocess.run([VGAN, *words], check=False, stdout=shown).returncode  # noqa: S603 - our own command
     if status > 1:
         sys.exit(status)
 
@@ -176,8 +177,8 @@ def main() -> None:
     lost = truth["frames"] - len(truth["kept"])
     print(f"{broken}: {truth['frames']} frames, {lost} of them lost, {len(truth['faults'])} faults planted")
     vgan("scan", broken)
-    options = ["--report", report_file, "--overwrite", *generator(arguments.generator)]
-    vgan("fill", broken, repaired, *options, results=False)  # it would print the same table again
+    options = ["--report", out / "report.html", "--json", "--overwrite", *generator(arguments.generator)]
+    vgan("fill", broken, repaired, *options, results=report_file)
 
     report = json.loads(report_file.read_text())
     ran, spent = report["provider"], report["seconds"]["make"]
@@ -191,7 +192,7 @@ def main() -> None:
 
     rows_shown = [tuple(shown(p, i) for p in pictures) for i in chosen(truth["faults"])]
     write_png(out / "strip.png", strip(rows_shown))
-    print(f"\nReport: {report_file}   Strip (broken | repaired | truth | errors x 3): {out / 'strip.png'}")
+    print(f"\nTo look at: {out / 'report.html'} and {out / 'strip.png'} (broken | repaired | truth | errors x 3)")
     whole = set(pictures[1]) == set(pictures[2])
     if not whole or report["unrepaired"] or any(row[3] == "NO" for row in rows):
         sys.exit("Not everything that was planted was found and repaired.")

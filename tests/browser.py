@@ -148,6 +148,7 @@ class Browser:
             self.call("Input.dispatchMouseEvent", type=kind, x=x, y=y, button="left", buttons=1, clickCount=1)
 
     def screenshot(self, path: Path, *, whole: bool = False) -> None:
-        """What is in sight, or the whole page, as PNG."""
-        answer = self.call("Page.captureScreenshot", format="png", captureBeyondViewport=whole)
+        """What is in sight, or the whole page, as PNG or JPEG."""
+        kind = {".png": {"format": "png"}, ".jpg": {"format": "jpeg", "quality": 80}}[path.suffix]
+        answer = self.call("Page.captureScreenshot", captureBeyondViewport=whole, **kind)
         path.write_bytes(base64.b64decode(answer["data"]))

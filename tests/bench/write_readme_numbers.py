@@ -1,8 +1,8 @@
-"""Write README's table of numbers and its picture anew, from what `make demo` prints and draws.
+"""Write README's table of numbers and the pictures of the documents anew, from what `make demo` prints and draws.
 
     .venv/bin/python tests/bench/write_readme_numbers.py
 
-Run it when the bundle that ships has changed. It takes two runs of the demo.
+Run it when the bundle that ships has changed. It takes two runs of the demo, and a Chromium for pictures of the report.
 """
 
 from __future__ import annotations
@@ -56,8 +56,24 @@ def picture(strip: Path, target: Path, rows: list[int], of: int) -> None:
     target.write_bytes(b"".join(bytes(packet) for packet in [*codec.encode(frame), *codec.encode(None)]))
 
 
+def screens(page: Path, docs: Path) -> None:
+    """The report in a browser: its top in the light, a doubtful frame in the dark."""
+    from browser import Browser
+
+    with tempfile.TemporaryDirectory() as profile, Browser(Path(profile), 1280, 880) as tab:
+        tab.scheme("light")
+        tab.open(page)
+        tab.screenshot(docs / "report.jpg")
+        tab.scheme("dark")
+        tab.open(page)
+        for key in "nn":
+            tab.press(key)
+        tab.drawn()
+        tab.screenshot(docs / "report-dark.jpg")
+
+
 def main() -> None:
-    sys.path.insert(0, str(ROOT / "examples"))
+    sys.path[:0] = [str(ROOT / "examples"), str(ROOT / "tests")]
     from demo import ROWS, chosen
 
     with tempfile.TemporaryDirectory() as folder:
@@ -68,6 +84,7 @@ def main() -> None:
         kinds = {i: f["kind"] for f in truth["faults"] for i in range(f["first"], f["last"] + 1)}
         shown = [kinds[i] for i in chosen(truth["faults"])]
         picture(out / "strip.png", ROOT / "docs" / "strip.jpg", [shown.index(kind) for kind in SHOWN], ROWS)
+        screens(out / "report.html", ROOT / "docs")
     text, count = re.subn(
         r"(?s)(\| planted, at \|).*?\n\n", table(ours, blend, cuts, truth) + "\n\n", README.read_text(), count=1
     )
