@@ -142,3 +142,10 @@ def test_a_list_of_something_else_is_refused_in_words(text: str) -> None:
 def test_two_frames_at_one_time_are_refused_in_words() -> None:
     with pytest.raises(InputUnsupported, match="same time"):
         read_times("# timestamp format v2\n0\n40\n40\n")
+
+
+def test_an_odd_width_of_more_than_eight_bits_as_ffmpeg_writes_it_is_named() -> None:
+    planes = [bytes(70 * 19), bytes(35 * 10), bytes(35 * 10)]  # a sample of chroma cut in two in every row
+    data = b"YUV4MPEG2 W35 H19 F25:1 C420p10\n" + 2 * b"".join([b"FRAME\n", *planes])
+    with pytest.raises(InputDamaged, match="even width"):
+        list(Reader(io.BytesIO(data)).frames())

@@ -167,6 +167,10 @@ def _run(
     finally:
         generator.close()
     report.frames_in, report.frames_out = live.frames_in, live.frames_out
+    if not live.frames_in:
+        raise InputDamaged(
+            "Standard input holds no frame", "it ends after its header", "see what the program that writes it says"
+        )
     if timeline is not None and live.frames_in != len(timeline) and not done.cut:
         raise InputDamaged(
             "The timing file does not fit the stream",
@@ -227,8 +231,9 @@ class _Writer:
 
 def _read_times(path: Path) -> tuple[tuple[int, ...], Fraction]:
     try:
-        return y4m.read_times(path.read_text("utf-8", "replace"))
+        text = path.read_text("utf-8", "replace")
     except FileNotFoundError as error:
         raise InputMissing(f"Cannot read {path}", "there is no such file", "check the path") from error
     except OSError as error:
         raise InputError(f"Cannot read {path}", error.strerror or "unreadable", "check the path") from error
+    return y4m.read_times(text)

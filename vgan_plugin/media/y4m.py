@@ -177,10 +177,11 @@ class Reader:
                 if b"FRAME".startswith(line):  # the end came within the word
                     self.cut = Cut(0, total)
                     return
+                odd = header.width % 2 and header.format.bits > 8 and header.format.shift_x
                 raise InputDamaged(
                     f"Standard input is damaged after frame {number}",
                     f"{line[:20]!r} stands where the next frame should begin",
-                    "write the stream anew",
+                    "pad it to an even width: FFmpeg writes such odd ones wrongly" if odd else "write the stream anew",
                 )
             if parameters:
                 self.parameters[number] = parameters

@@ -1,0 +1,297 @@
+"""`vgan pipe` between real programs: the frames of `vgan fill`, and a clean end however a pipe ends."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from clips import blacken, drop, freeze, join, moving_frames, write_clip
+
+from vgan_plugin.errors import InputDamaged, InputError, InputMissing, InputNotVideo, InputUnsupported, UsageError
+from vgan_plugin.hosts import pipe
+from vgan_plugin.hosts.file import Encoding, interpolate, repair
+from vgan_plugin.media.reader import VideoReader
+from vgan_plugin.media.y4m import Reader, frame_bytes
+from vgan_plugin.types import Frame, OpenRequest
+
+BLEND = OpenRequest(generator="blend")
+FFMPEG = shutil.which("ffmpeg")
+VGAN = [sys.executable, "-m", "vgan_plugin.cli"]
+CITY = Path(__file__).resolve().parents[2] / "examples" / "city.mp4"
+needs_ffmpeg = pytest.mark.skipif(FFMPEG is None, reason="ffmpeg is not installed: apt-get install ffmpeg")
+
+
+def broken(**how: Any) -> list[Frame]:
+    shots = join(moving_frames(60, **how), moving_frames(50, seed=5, **how))
+    return blacken(freeze(shots, 30, 31), 80)
+
+
+def stream(frames: list[Frame], tag: str = "420jpeg", rate: str = "25:1") -> bytes:
+    head = f"YUV4MPEG2 W{frames[0].width} H{frames[0].height} F{rate} Ip C{tag}\n".encode()
+    return head + b"".join(frame_bytes(frame) for frame in frames)
+
+
+def pictures(data: bytes) -> list[bytes]:
+    reader = Reader(io.BytesIO(data))
+    found = [b"".join(plane.tobytes() for plane in planes) for planes in reader.frames()]
+    assert reader.cut is None
+    return found
+
+
+def pictures_of(path: Path) -> list[bytes]:
+    with VideoReader(path) as reader:
+        return [b"".join(np.ascontiguousarray(p).tobytes() for p in frame.planes) for frame in reader.frames()]
+
+
+class Sink(list[bytes]):
+    def write(self, data: bytes) -> None:
+        self.append(data)
+
+
+def run(data: bytes, *arguments: object, timeout: float = 120) -> subprocess.CompletedProcess[bytes]:
+    command = [*VGAN, "pipe", *map(str, arguments), "--generator", "blend"]
+    return subprocess.run(command, input=data, capture_output=True, check=False, timeout=timeout)
+
+
+# The same as the file host
+
+
+@pytest.mark.parametrize(
+    ("tag", "format"),
+    [
+        ("420jpeg", "yuv420p"),
+        ("422p10", "yuv422p10le"),
+        ("444p12", "yuv444p12le"),
+        ("411", "yuv411p"),
+        ("444alpha", "yuva444p"),
+        ("mono16", "gray16le"),
+    ],
+)
+def test_a_pipe_makes_what_vgan_fill_makes_of_the_same_stream(tmp_path: Path, tag: str, format: str) -> None:  # noqa: A002
+    data = stream(broken(width=35, height=19, format=format), tag)
+    (tmp_path / "in.y4m").write_bytes(data)
+    report = repair(tmp_path / "in.y4m", tmp_path / "out.mkv", generator=BLEND, encoding=Encoding("ffv1"))
+    sink = Sink()
+    done = pipe.fill(io.BytesIO(data), sink.write, generator=BLEND, records=True)
+    assert pictures(b"".join(sink)) == pictures_of(tmp_path / "out.mkv")
+    assert [(r.time, r.why, r.offsets) for r in done.report.made] == [(r.time, r.why, r.offsets) for r in report.made]
+    assert [(e.kind, e.first) for e in done.report.events] == [(e.kind, e.first) for e in report.events]
+    assert (done.status, done.methods) == (report.status, {"blend": 3})
+
+
+@pytest.mark.parametrize("how", [{"factor": 3}, {"rate": Fraction(60)}, {"rate": Fraction(10)}])
+def test_another_rate_is_that_of_vgan_interpolate(tmp_path: Path, how: dict[str, Any]) -> None:
+    data = stream(join(moving_frames(30), moving_frames(20, seed=5)))
+    (tmp_path / "in.y4m").write_bytes(data)
+    interpolate(tmp_path / "in.y4m", tmp_path / "out.mkv", generator=BLEND, encoding=Encoding("ffv1"), **how)
+    sink = Sink()
+    pipe.interpolate(io.BytesIO(data), sink.write, generator=BLEND, **how)
+    assert pictures(b"".join(sink)) == pictures_of(tmp_path / "out.mkv")
+    assert Reader(io.BytesIO(b"".join(sink))).header.rate == how.get("rate", 75)
+
+
+def test_holes_are_visible_through_a_timing_file(tmp_path: Path) -> None:
+    frames = drop(broken(time_base=Fraction(1, 1000), ticks=40), 11, 12, 95)
+    write_clip(tmp_path / "in.mkv", frames)
+    repair(tmp_path / "in.mkv", tmp_path / "out.mkv", generator=BLEND, encoding=Encoding("ffv1"))
+    (tmp_path / "times.txt").write_text("# timestamp format v2\n" + "".join(f"{frame.pts}\n" for frame in frames))
+    sink = Sink()
+    pipe.fill(io.BytesIO(stream(frames)), sink.write, generator=BLEND, timing=tmp_path / "times.txt")
+    found = pictures(b"".join(sink))
+    assert len(found) == 110
+    assert found == pictures_of(tmp_path / "out.mkv")
+
+
+@needs_ffmpeg
+def test_ffmpeg_pipe_ffmpeg_gives_the_frames_of_vgan_fill_of_the_example_clip(tmp_path: Path) -> None:
+    subprocess.run([sys.executable, CITY.with_name("make_broken_clip.py"), CITY, tmp_path / "broken.mkv"], check=True)
+    shell = f"""
+        set -e -o pipefail
+        ffmpeg -v error -i broken.mkv -vf scale=96:54 -fps_mode passthrough -c:v ffv1 small.mkv
+        ffmpeg -v error -i small.mkv -map 0:v:0 -c copy -f framecrc times.txt
+        {sys.executable} -m vgan_plugin.cli fill small.mkv direct.mkv --model lite -q
+        ffmpeg -v error -i small.mkv -fps_mode passthrough -f yuv4mpegpipe - |
+            {sys.executable} -m vgan_plugin.cli pipe fill --model lite --timing times.txt --report r.json |
+            ffmpeg -v error -i - -c:v ffv1 piped.mkv
+    """
+    subprocess.run(["bash", "-c", shell], cwd=tmp_path, check=True, timeout=300)
+    assert len(pictures_of(tmp_path / "piped.mkv")) == 188
+    assert pictures_of(tmp_path / "piped.mkv") == pictures_of(tmp_path / "direct.mkv")
+    report = json.loads((tmp_path / "r.json").read_text())
+    assert {made["method"] for made in report["made"]} == {"recurrent"}
+    assert len(report["made"]) >= 30
+    assert any("one pass" in note for note in report["notes"])
+
+
+@needs_ffmpeg
+@pytest.mark.parametrize("format", ["yuv420p10le", "yuv422p", "yuv444p16le", "yuv411p", "gray", "gray12le", "yuva444p"])
+def test_ffmpeg_writes_and_reads_every_kind_through_us_unchanged_at_an_odd_size(tmp_path: Path, format: str) -> None:  # noqa: A002
+    write_clip(tmp_path / "in.mkv", moving_frames(5, 36 if "20p10" in format else 35, 19, format))
+    shell = f"""
+        set -e -o pipefail
+        ffmpeg -v error -i in.mkv -strict -1 -f yuv4mpegpipe - |
+            {sys.executable} -m vgan_plugin.cli pipe fill --generator blend -q |
+            ffmpeg -v error -i - -c:v ffv1 out.mkv
+    """
+    subprocess.run(["bash", "-c", shell], cwd=tmp_path, check=True, timeout=120)
+    assert pictures_of(tmp_path / "out.mkv") == pictures_of(tmp_path / "in.mkv")
+
+
+# Ends
+
+
+@pytest.fixture
+def started() -> Iterator[Any]:
+    running: list[subprocess.Popen[bytes]] = []
+
+    def start(*arguments: str) -> subprocess.Popen[bytes]:
+        command = [*VGAN, "pipe", *arguments, "--generator", "blend"]
+        ends = dict.fromkeys(("stdin", "stdout", "stderr"), subprocess.PIPE)
+        made = subprocess.Popen(command, bufsize=0, **ends)
+        running.append(made)
+        return made
+
+    yield start
+    for process in running:
+        process.kill()
+        process.wait()
+        for end in (process.stdin, process.stdout, process.stderr):
+            with contextlib.suppress(BrokenPipeError):
+                end.close()
+
+
+def test_frames_leave_while_the_stream_goes_on(started: Any) -> None:
+    frames = moving_frames(70, 16, 8)
+    process = started("fill", "--max-gap", "3")
+    process.stdin.write(stream(frames))
+    wanted, found = stream(frames[: 70 - 36 - 3]), b""
+    while len(found) < len(wanted):  # hangs if they do not come
+        found += process.stdout.read(len(wanted) - len(found))
+    assert found == wanted
+    assert process.poll() is None
+    rest, said = process.communicate()
+    assert wanted + rest == stream(frames)
+    assert b"70 frames in, 70 out" in said
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_ends_it_between_two_frames_with_one_line(started: Any, number: int) -> None:
+    process = started("fill")
+    process.stdin.write(stream(moving_frames(80, 32, 16)))
+    head = process.stdout.read(1000)  # it is at work
+    process.send_signal(number)
+    rest, said = process.communicate(timeout=20)
+    assert process.returncode == 130
+    assert said.decode().splitlines() == [line for line in said.decode().splitlines() if line.startswith("vgan: ")]
+    assert len(said.decode().splitlines()) == 1
+    assert len(pictures(head + rest)) >= 1  # no frame is cut in two
+
+
+def test_a_signal_ends_it_though_nobody_reads(started: Any) -> None:
+    process = started("fill")
+    os.set_blocking(process.stdin.fileno(), False)
+    data, start = memoryview(stream(moving_frames(300))), time.monotonic()
+    while data and time.monotonic() - start < 4:  # until both pipes are full
+        data = data[process.stdin.write(data) or 0 :]
+        time.sleep(0.01)
+    assert data
+    process.send_signal(signal.SIGTERM)
+    assert process.wait(timeout=10) == 130
+
+
+def test_a_reader_that_leaves_ends_it_with_one_line(started: Any) -> None:
+    process = started("fill")
+    process.stdout.close()
+    data = stream(moving_frames(200))
+    try:
+        process.stdin.write(data)
+        process.stdin.close()
+    except BrokenPipeError:
+        pass
+    said = process.stderr.read().decode()
+    assert process.wait(timeout=20) == 4
+    assert said.count("\n") == 1
+    assert "left" in said
+
+
+# Bad input
+
+
+def test_a_frame_that_came_in_part_is_made_and_named() -> None:
+    frames = moving_frames(60)
+    done = run(stream(frames)[:-1000], "fill")
+    assert done.returncode == 1
+    assert b"ends within frame 59" in done.stderr
+    found = pictures(done.stdout)
+    assert found[:59] == pictures(stream(frames))[:59]
+    assert len(found) == 60
+
+
+def test_a_frame_that_came_in_part_does_not_change_another_rate() -> None:
+    done = run(stream(moving_frames(50))[:-1000], "interpolate", "--factor", "2")
+    assert done.returncode == 1
+    assert b"ends within frame 49" in done.stderr
+    assert len(pictures(done.stdout)) == 97
+
+
+@pytest.mark.parametrize("data", [b"", b"hello\n", bytes(5000), b"YUV4MPEG2 W-1 Hx\n", b"\x1aE\xdf\xa3 matroska"])
+def test_what_is_no_stream_is_an_error_and_nothing_is_written(data: bytes) -> None:
+    done = run(data, "fill")
+    assert (done.returncode, done.stdout) == (3, b"")
+    assert done.stderr.decode().count("\n") == 1
+    assert b"[VGAN-303]" in done.stderr
+
+
+def test_a_stream_of_no_frames_is_an_error_and_one_frame_is_none() -> None:
+    one = moving_frames(1)
+    assert run(stream(one), "fill").stdout == stream(one)
+    done = run(stream(one)[: stream(one).index(b"FRAME")], "fill")
+    assert (done.returncode, done.stdout) == (3, b"")
+    assert b"no frame" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("times", "error"),
+    [(59, InputDamaged), (61, InputDamaged), (None, InputMissing), ("nonsense", InputNotVideo), (".", InputError)],
+)
+def test_a_timing_file_that_does_not_fit_is_an_error(tmp_path: Path, times: Any, error: type[Exception]) -> None:
+    path = tmp_path / "times.txt"
+    if isinstance(times, int):
+        path.write_text("# timestamp format v2\n" + "".join(f"{40 * i}\n" for i in range(times)))
+    elif times == ".":
+        path.mkdir()
+    elif times is not None:
+        path.write_text(times)
+    with pytest.raises(error):
+        pipe.fill(io.BytesIO(stream(moving_frames(60))), Sink().write, generator=BLEND, timing=path)
+
+
+def test_a_stream_without_a_rate_needs_times(tmp_path: Path) -> None:
+    data = stream(moving_frames(60), rate="0:0")
+    with pytest.raises(InputUnsupported, match="no frame rate"):
+        pipe.fill(io.BytesIO(data), Sink().write, generator=BLEND)
+    (tmp_path / "t").write_text("# timestamp format v2\n" + "".join(f"{40 * i}\n" for i in range(60)))
+    sink = Sink()
+    pipe.fill(io.BytesIO(data), sink.write, generator=BLEND, timing=tmp_path / "t")
+    assert len(pictures(b"".join(sink))) == 60
+
+
+def test_a_rate_of_no_use_is_an_error_before_anything_is_read() -> None:
+    with pytest.raises(UsageError):
+        pipe.interpolate(io.BytesIO(stream(moving_frames(2))), Sink().write, generator=BLEND, rate=Fraction(10**6))
+    assert run(b"", "interpolate").returncode == 2
+    assert run(b"", "fill", "--factor", "2").returncode == 2
+    assert run(b"").returncode == 2
