@@ -138,7 +138,9 @@ class Browser:
 
     def press(self, key: str) -> None:
         """A key, down and up."""
-        text = {"text": key} if len(key) == 1 else {}
+        text: dict[str, Any] = {"text": key} if len(key) == 1 else {}
+        if key == "Tab":
+            text = {"windowsVirtualKeyCode": 9}
         self.call("Input.dispatchKeyEvent", type="keyDown", key=key, **text)
         self.call("Input.dispatchKeyEvent", type="keyUp", key=key)
 

@@ -256,3 +256,31 @@ def test_it_is_dark_where_the_reader_likes_it_dark(tab: browser.Browser, tmp_pat
         grounds.append(sum(map(int, rgb[:3])))
     assert grounds[0] > 700
     assert grounds[1] < 100
+
+
+def test_whoever_cannot_see_it_hears_what_everything_is(tab: browser.Browser, broken: Path, tmp_path: Path) -> None:
+    run("fill", broken, tmp_path / "out.mkv", *BLEND, "--max-gap", 4, "--report", tmp_path / "r.html")
+    tab.open(tmp_path / "r.html")
+    nodes = tab.call("Accessibility.getFullAXTree")["nodes"]
+    named: dict[str, list[str]] = {}
+    for node in nodes:
+        if not node.get("ignored"):
+            named.setdefault(node["role"]["value"], []).append(node.get("name", {}).get("value", ""))
+    for role in ("button", "slider", "image", "table", "heading", "group"):
+        assert named[role], role
+        assert all(named[role]), (role, named[role])
+    assert any("Timeline from 0:00:00" in name and "5 made frames" in name for name in named["image"])
+    assert {"before", "made", "after"} <= set(named["image"])
+    assert len(named["columnheader"]) == 6
+    assert len(named["row"]) == 1 + len(facts_of(tmp_path / "r.html")["events"]["kind"])
+
+
+def test_every_control_is_reached_with_the_tab_key(tab: browser.Browser, broken: Path, tmp_path: Path) -> None:
+    run("fill", broken, tmp_path / "out.mkv", *BLEND, "--max-gap", 4, "--report", tmp_path / "r.html")
+    tab.open(tmp_path / "r.html")
+    reached = []
+    for _ in range(30):
+        tab.press("Tab")
+        reached.append(tab.run("document.activeElement.id || document.activeElement.textContent"))
+    assert {"closer", "wider", "whole", "chart", "doubt", "previous", "next", "not repaired"} <= set(reached)
+    assert any(name.startswith("0:00:0") for name in reached)  # the times in the table
