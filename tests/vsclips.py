@@ -118,7 +118,7 @@ class Plugin:
         kind = {"toy": Toy, "identity": Identity}.get(request.generator or "")
         if kind is None:
             return None
-        made = kind()
+        made = kind(block=16, lead=4)
         made.info = replace(made.info, name=str(request.generator), tasks=TASKS)
         self.opened.append(made)
         return made

@@ -6,6 +6,7 @@ import random
 import resource
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -25,6 +26,7 @@ from vsclips import bytes_of, clip_of, core, duration, planes  # noqa: E402
 
 from vgan_plugin.hosts import vapoursynth as vgan  # noqa: E402
 from vgan_plugin.hosts.file import Encoding, interpolate, repair  # noqa: E402
+from vgan_plugin.hosts.vsframes import Samples  # noqa: E402
 from vgan_plugin.media.reader import VideoReader  # noqa: E402
 from vgan_plugin.plugins import PluginManager  # noqa: E402
 from vgan_plugin.types import Colour, OpenRequest  # noqa: E402
@@ -69,11 +71,11 @@ def same(clip: Any, path: Path) -> None:
     with VideoReader(path) as reader:
         frames = list(reader.frames())
     assert clip.num_frames == len(frames)
-    time = Fraction(0)
+    shown = Fraction(0)
     for n, (f, g) in enumerate(zip(clip.frames(), frames, strict=True)):
         assert all(np.array_equal(a, b) for a, b in zip(planes(f), g.planes, strict=True)), f"frame {n}"
-        assert abs(time - g.time) <= Fraction(1, 1000), f"frame {n}"
-        time += duration(f) or 0
+        assert abs(shown - g.time) <= Fraction(1, 1000), f"frame {n}"
+        shown += duration(f) or 0
 
 
 def test_frames_are_those_of_vgan_fill_bit_for_bit(broken_file: Path, tmp_path: Path) -> None:
@@ -150,6 +152,20 @@ def test_made_frames_have_the_properties_of_their_reference_and_none_of_its_own_
     assert f.props["_AbsoluteTime"] == pytest.approx(11 / 25)
 
 
+@pytest.mark.parametrize("colour", [Colour(9, True, 16, 9), Colour(1, False, 1, 1), Colour(5, None, 6, 5)])
+def test_colour_is_understood_as_the_file_host_understands_it(colour: Colour) -> None:
+    for name in ("yuv420p10le", "gray", "gbrp"):
+        frames = moving_frames(3, format=name, colour=colour)
+        clip = clip_of(frames, {1: {"_ChromaLocation": 0}})
+        samples = Samples.of(clip.format)
+        for n in (0, 1):
+            read = samples.read(clip.get_frame(n), 7, Fraction(1, 25))
+            assert read.colour == replace(colour, chroma_location=n)
+            assert read.format == frames[n].format
+            assert all(np.array_equal(a, b) for a, b in zip(read.planes, frames[n].planes, strict=True))
+            assert not any(plane.flags.writeable for plane in read.planes)
+
+
 def test_the_range_is_read_and_kept_whatever_the_old_property_says() -> None:
     # Reading `_ColorRange` gives the new numbers, writing it takes the old ones: who copies it turns the range round.
     for old, full in ((0, True), (1, False)):
@@ -198,7 +214,7 @@ def test_a_rate_is_exact_to_the_last_frame() -> None:
 def test_a_made_frame_carries_what_was_shown_there_before() -> None:
     source = clip_of(broken())
     clip = vgan.fill(source, generator="toy")
-    for n, before in ((12, 11), (13, 11), (24, 22), (47, 44)):
+    for n, before in ((12, 11), (13, 11), (25, 23), (47, 44), (55, 52)):
         assert bytes_of(clip.get_frame(n).props["VGanSource"]) == bytes_of(source.get_frame(before))
 
 
@@ -276,12 +292,31 @@ def test_frames_asked_for_in_parallel_are_the_same_bytes_and_no_work_is_done_twi
     before, core.num_threads = core.num_threads, threads
     try:
         clip = vgan.interpolate(clip_of(frames), 2, generator="toy")
+        toy = plugin.opened[0]
         found = [bytes_of(f) for f in clip.frames(prefetch=16)]
+        work = len(toy.encoded)
+        toy.encoded.clear()
+        alone = vgan.interpolate(clip_of(frames), 2, generator="toy")
+        assert found == [bytes_of(alone.get_frame(n)) for n in range(79)]
     finally:
         core.num_threads = before
-    alone = vgan.interpolate(clip_of(frames), 2, generator="toy")
-    assert found == [bytes_of(alone.get_frame(n)) for n in range(79)]
-    assert len(plugin.opened[0].encoded) < 120  # 40 frames, and the lead of ten blocks
+    assert len(toy.encoded) == work
+
+
+def test_a_generator_that_clips_share_is_asked_one_thing_at_a_time(plugin: Any) -> None:
+    clips = [vgan.interpolate(clip_of(moving_frames(12, seed=seed)), 2, generator="toy") for seed in (1, 2)]
+    inside: list[str] = []
+    most: list[int] = []
+
+    def slow(call: str, pts: int) -> None:
+        inside.append(call)
+        most.append(len(inside))
+        time.sleep(0.002)
+        inside.pop()
+
+    plugin.opened[0].fails = slow
+    assert len(list(core.std.StackVertical(clips).frames(prefetch=4))) == 23
+    assert max(most) == 1
 
 
 def test_a_seek_back_over_a_cut_gives_the_frame_that_was_there() -> None:
