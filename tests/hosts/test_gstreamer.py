@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import os
 import pickle
-import shutil
 import subprocess
-import sys
 from collections.abc import Callable, Iterable
 from fractions import Fraction
 from pathlib import Path
@@ -16,43 +13,15 @@ import av
 import numpy as np
 import pytest
 from clips import blacken, drop, freeze, join, moving_frames, to_av, write_clip
+from gsthost import SYSTEM, environment, why_not
 
-import vgan_plugin
 from vgan_plugin.hosts.file import Encoding, repair
 from vgan_plugin.media.frames import from_av
 from vgan_plugin.types import Frame, OpenRequest
 
 BLEND = OpenRequest(generator="blend")
-ROOT = Path(vgan_plugin.__file__).parent
 SECOND = 1_000_000_000
 CORRUPTED, GAP, DISCONT = 1 << 8, 1 << 11, 1 << 6
-SYSTEM = Path("/usr/bin/python3")
-
-
-def environment(folder: Path) -> dict[str, str]:
-    """GStreamer's loader takes the first Python on PATH for its own."""
-    sites = {str(Path(module.__file__ or "").parents[1]) for module in (np, av, vgan_plugin)}
-    return {
-        **os.environ,
-        "PATH": "/usr/bin:/bin",
-        "PYTHONPATH": os.pathsep.join(sorted(sites)),
-        "GST_PLUGIN_PATH": str(ROOT / "hosts" / "gst"),
-        "GST_REGISTRY": str(folder / "registry.bin"),
-    }
-
-
-def why_not() -> str:
-    if not SYSTEM.exists() or shutil.which("gst-launch-1.0", path="/usr/bin") is None:
-        return "GStreamer is not installed: apt-get install gstreamer1.0-tools python3-gst-1.0 (see .ci/run)"
-    code = "import sys, gi; gi.require_version('GstVideo', '1.0'); from gi.repository import Gst, GstVideo; " + (
-        "print(*sys.version_info[:2])"
-    )
-    done = subprocess.run([SYSTEM, "-c", code], capture_output=True, text=True, check=False, env={"PATH": "/usr/bin"})
-    if done.returncode:
-        return "PyGObject is not installed for the system's Python: apt-get install python3-gst-1.0"
-    if tuple(map(int, done.stdout.split())) != sys.version_info[:2]:
-        return f"GStreamer's Python is {done.stdout.strip()}, and NumPy is installed for {sys.version_info[:2]}"
-    return ""
 
 
 pytestmark = pytest.mark.skipif(bool(why_not()), reason=why_not() or "it is there")
