@@ -130,16 +130,17 @@ function draw() {
   lanes.forEach((lane, n) => drawLane(pen, width, n * LANE, lane));
   if (made.time.length) drawConfidence(pen, width);
   drawAxis(pen, width);
-  if (marked !== null) {
-    pen.fillStyle = css("focus");
-    pen.fillRect(column(marked) - 1, 0, 2, height - AXIS);
-  }
-  if (dragged) {
-    pen.globalAlpha = 0.2;
-    pen.fillStyle = css("focus");
-    pen.fillRect(Math.min(...dragged), 0, Math.abs(dragged[1] - dragged[0]), height - AXIS);
-    pen.globalAlpha = 1;
-  }
+  overlay();
+}
+
+/* What moves while somebody looks around: drawn over the chart, which stays as it is. */
+function overlay() {
+  $("mark").hidden = marked === null;
+  if (marked !== null) $("mark").style.left = `${column(marked)}px`;
+  $("selection").hidden = !dragged;
+  if (!dragged) return;
+  $("selection").style.left = `${Math.min(...dragged)}px`;
+  $("selection").style.width = `${Math.abs(dragged[1] - dragged[0])}px`;
 }
 
 /* One kind of event: how many lie in each column of pixels, the more the darker. */
@@ -259,16 +260,17 @@ function pointers() {
     under(at(event));
     if (dragged) {
       dragged[1] = at(event);
-      draw();
+      overlay();
     }
   });
   canvas.addEventListener("pointerup", () => {
     const [from, to] = dragged ?? [0, 0];
     dragged = null;
+    overlay();
     if (Math.abs(to - from) > 5) show(timeAt(Math.min(from, to)), timeAt(Math.max(from, to)));
     else visit(timeAt(to));
   });
-  canvas.addEventListener("pointercancel", () => { dragged = null; draw(); });
+  canvas.addEventListener("pointercancel", () => { dragged = null; overlay(); });
   canvas.addEventListener("dblclick", () => show(...whole));
   $("closer").onclick = () => zoom(1 / 2);
   $("wider").onclick = () => zoom(2);
@@ -278,7 +280,7 @@ function pointers() {
 function mark(time) {
   marked = time;
   if (time < view[0] || time > view[1]) show(time - (view[1] - view[0]) / 2, time + (view[1] - view[0]) / 2);
-  else draw();
+  else overlay();
 }
 
 /* ---- made frames ---- */
