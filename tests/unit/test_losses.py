@@ -30,6 +30,51 @@ def test_the_minimax_generator_descends_the_part_of_the_value_it_can_change():
     assert losses.generator_loss("minimax", real, made).item() == pytest.approx(value.item(), abs=1e-12)
 
 
+def softplus(x: float) -> float:
+    return math.log1p(math.exp(x))
+
+
+def test_every_loss_is_its_formula_in_numbers():
+    """D(x) is 0.3 and -1.2, D(G) is 0.8 and 2.0, pair by pair."""
+    real, made = logits(0.3, -1.2), logits(0.8, 2.0)
+    judge = {
+        "minimax": (softplus(-0.3) + softplus(1.2)) / 2 + (softplus(0.8) + softplus(2.0)) / 2,
+        "nonsaturating": (softplus(-0.3) + softplus(1.2)) / 2 + (softplus(0.8) + softplus(2.0)) / 2,
+        "hinge": (0.7 + 2.2) / 2 + (1.8 + 3.0) / 2,
+        "relativistic": (softplus(0.8 - 0.3) + softplus(2.0 + 1.2)) / 2,
+    }
+    generator = {
+        "minimax": -(softplus(0.8) + softplus(2.0)) / 2,
+        "nonsaturating": (softplus(-0.8) + softplus(-2.0)) / 2,
+        "hinge": -(0.8 + 2.0) / 2,
+        "relativistic": (softplus(0.3 - 0.8) + softplus(-1.2 - 2.0)) / 2,
+    }
+    for kind in KINDS:
+        assert losses.judge_loss(kind, real, made).item() == pytest.approx(judge[kind], abs=1e-12)
+        assert losses.generator_loss(kind, real, made).item() == pytest.approx(generator[kind], abs=1e-12)
+
+
+def test_the_value_of_the_game_is_least_where_nobody_can_tell():
+    """Of the textbook's L, with D at its best against each G: -2 log 2 at equality, above it elsewhere."""
+    for share in (0.5, 0.6, 0.9):  # of the real ones among pictures that look so; D's best answer is that share
+        p = logits(math.log(share / (1 - share)))
+        weighted = share * math.log(share) + (1 - share) * math.log(1 - share)
+        value = -(
+            share * losses.judge_loss("minimax", p, logits(-60.0))
+            + (1 - share) * losses.judge_loss("minimax", logits(60.0), p)
+        ).item()
+        assert value == pytest.approx(weighted, abs=1e-6)
+        assert value >= -math.log(2) - 1e-6
+
+
+def test_other_noise_must_give_another_picture_but_not_more_than_that():
+    noise = torch.tensor([0.0, 1.0]).view(2, 1)
+    same, apart, far = (torch.tensor([[0.0], [d]]) for d in (0.0, 0.1, 5.0))
+    assert losses.diversity(same, noise).item() == 0
+    assert losses.diversity(apart, noise).item() == pytest.approx(-0.5)
+    assert losses.diversity(far, noise).item() == -1
+
+
 def test_a_judge_that_cannot_tell_scores_two_log_two():
     assert losses.judge_loss("minimax", logits(0.0), logits(0.0)).item() == pytest.approx(2 * math.log(2))
 

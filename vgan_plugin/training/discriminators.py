@@ -1,19 +1,25 @@
-"""The judges: one looks at single frames, one at a frame between its motion-compensated neighbours.
+"""The judges: one looks at single frames, one at a frame between its motion-compensated neighbours; where videos are
+made from noise, one looks at whole clips instead.
 
-Both give one logit per 16x16 patch, large for real. No normalisation: the gradient penalties of `losses.py` keep them
+All give one logit per 16x16 patch, large for real. No normalisation: the gradient penalties of `losses.py` keep them
 tame; with the hinge loss their convolutions are spectrally normalised instead.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from itertools import pairwise
 from typing import NamedTuple
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.nn.utils.parametrizations import spectral_norm
 
 from vgan_plugin.training.motion import warp
+
+CLIP = 4
+"""Frames that the judge of clips sees."""
 
 
 class Judge(nn.Module):
@@ -60,14 +66,15 @@ class Condition(NamedTuple):
 
 
 class Judges(nn.Module):
-    """Both judges. `look` builds their inputs; penalties are taken with respect to those.
+    """The judges of one game. `look` and `watch` build their inputs; penalties are taken with respect to those.
 
     Args:
         spectral: for the hinge loss.
         width: factor on the number of channels.
+        clips: judge clips (`watch`) and not frames between others (`look`).
     """
 
-    def __init__(self, spectral: bool = False, width: float = 1.0) -> None:
+    def __init__(self, spectral: bool = False, width: float = 1.0, clips: bool = False) -> None:
         super().__init__()
 
         def widths(*full: int) -> tuple[int, int, int, int]:
@@ -75,10 +82,13 @@ class Judges(nn.Module):
             return w1, w2, w3, w4
 
         self.frame = Judge(4, widths(32, 64, 96, 128), spectral)
-        self.triplet = Judge(20, widths(48, 96, 144, 192), spectral)
+        if clips:
+            self.clip = Judge(3 * CLIP, widths(48, 96, 144, 192), spectral)
+        else:
+            self.triplet = Judge(20, widths(48, 96, 144, 192), spectral)
 
-    def look(self, frame: Tensor, condition: Condition) -> tuple[Tensor, Tensor]:
-        """What the two judges see of `frame` (n, 3, H, W) in [0, 1]: (n, 4, H, W) and (n, 20, h, w).
+    def look(self, frame: Tensor, condition: Condition) -> dict[str, Tensor]:
+        """What `frame` and `triplet` see of `frame` (n, 3, H, W) in [0, 1]: (n, 4, H, W) and (n, 20, h, w).
 
         The triplet holds [a, frame, b] twice, warped to the frame's time and as they are, without an eighth of the
         picture at each border, where the warp has nothing to read.
@@ -89,8 +99,25 @@ class Judges(nn.Module):
         n, _, h, w = frame.shape
         distance = (condition.offsets.abs() / 8).view(n, 2, 1, 1).expand(n, 2, h, w)
         inner = slice(h // 8, h - h // 8), slice(w // 8, w - w // 8)
-        return torch.cat((frame * 2 - 1, condition.mask), 1), torch.cat((pictures, distance), 1)[:, :, *inner]
+        return {
+            "frame": torch.cat((frame * 2 - 1, condition.mask), 1),
+            "triplet": torch.cat((pictures, distance), 1)[:, :, *inner],
+        }
 
-    def forward(self, seen: tuple[Tensor, Tensor]) -> list[Tensor]:
-        """The logits of each judge for what `look` gave."""
-        return [self.frame(seen[0]), self.triplet(seen[1])]
+    def watch(self, clips: Tensor) -> dict[str, Tensor]:
+        """What `frame` and `clip` see of clips (n, M, 3, H, W) in [0, 1]: (n * M, 4, H, W) and (n, 12, H/2, W/2).
+
+        `frame` sees every frame, all of it made; `clip` sees `CLIP` frames over the whole length, at half the size:
+        what moves, and how. A clip shorter than that is judged by its frames alone.
+        """
+        n, count, _, h, w = clips.shape
+        frames = clips.flatten(0, 1) * 2 - 1
+        seen = {"frame": torch.cat((frames, torch.ones_like(frames[:, :1])), 1)}
+        if count >= CLIP:
+            some = clips[:, :: count // CLIP][:, :CLIP].reshape(n, 3 * CLIP, h, w)
+            seen["clip"] = F.avg_pool2d(some * 2 - 1, 2)
+        return seen
+
+    def forward(self, seen: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """The logits of each judge for what `look` or `watch` gave."""
+        return {name: self.get_submodule(name)(x) for name, x in seen.items()}

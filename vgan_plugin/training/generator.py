@@ -68,8 +68,14 @@ PRESETS = {
         Preset(
             name="dream",
             c4=16, c8=16, c16=32, state=64, fusion=(32, 48, 64),
-            levels=(Level(16, 1, 6, False), Level(8, 1, 6, False), Level(4, 1, 4, False), Level(2, 1, 4, False)),
+            levels=(Level(16, 1, 2, False), Level(8, 1, 2, False), Level(4, 1, 2, False), Level(2, 1, 2, False)),
             cell="gru", synthesises=True,
+        ),
+        Preset(
+            name="textbook",
+            c4=16, c8=16, c16=16, state=32, fusion=(16, 16, 32),
+            levels=(Level(16, 1, 2, False), Level(8, 1, 2, False), Level(4, 1, 2, False), Level(2, 1, 2, False)),
+            synthesises=True,
         ),
     )
 }  # fmt: skip

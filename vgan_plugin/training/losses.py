@@ -150,6 +150,17 @@ def gradient_penalty(logits: Sequence[Tensor], inputs: Sequence[Tensor]) -> Tens
     return torch.stack([0.5 * s.square().sum((1, 2, 3)).mean() for s in slopes]).sum()
 
 
+def diversity(made: Tensor, noise: Tensor) -> Tensor:
+    """-min(1, mean |y(z1) - y(z2)| / (0.2 mean |z1 - z2|)): other noise must give another picture (Mao et al., 2019).
+
+    Args:
+        made: (n, ...) what was made.
+        noise: (n, ...) what it was made from; each is compared with its neighbour in the batch.
+    """
+    apart = (made - made.roll(1, 0)).abs().mean() / (0.2 * (noise - noise.roll(1, 0)).abs().mean()).clamp(min=1e-6)
+    return -apart.clamp(max=1)
+
+
 def gated(gradient: Tensor, scale: Tensor, mask: Tensor) -> Tensor:
     """The adversarial gradient (n, 3, H, W) kept only where pixels cannot decide, in proportion.
 

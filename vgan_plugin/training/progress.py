@@ -6,18 +6,23 @@ import json
 import logging
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Self
+from typing import NamedTuple, Self
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from vgan_plugin.errors import ExtraMissing
 from vgan_plugin.training.generator import Generator
 from vgan_plugin.training.rollout import composite, roll_out
+from vgan_plugin.training.synthesis import Likeness, draw_noise, dream, likeness
 from vgan_plugin.training.tasks import Batch
 
 log = logging.getLogger("vgan_plugin.training")
+
+LONG = 24
+"""Frames of the dreams in which drift would show."""
 
 
 def psnr(y: Tensor, x: Tensor) -> float:
@@ -35,15 +40,55 @@ def blend(batch: Batch) -> Tensor:
 
 
 @torch.no_grad()
-def validate(generator: Generator, batches: Sequence[Batch]) -> dict[str, float]:
-    """Mean PSNR in dB over held-out windows: `psnr`, and `psnr_gap1` and so on by the number of missing frames."""
+def validate(generator: Generator, batches: Sequence[Batch]) -> tuple[dict[str, float], Tensor]:
+    """Mean PSNR in dB over held-out windows: `psnr`, and `psnr_gap1` and so on by the number of missing frames; and
+    the made pictures, (n, 3, H, W).
+    """
     values: dict[str, list[float]] = {}
+    pictures = []
     for batch in batches:
-        value = psnr(composite(roll_out(generator, batch), batch), batch.truth[:, 0])
+        made = composite(roll_out(generator, batch), batch)
+        pictures.append(made.clamp(0, 1))
+        value = psnr(made, batch.truth[:, 0])
         gap = round(float(batch.times[0, batch.b] - batch.times[0, batch.a])) - 1
         for name in ("psnr", f"psnr_gap{gap}"):
             values.setdefault(name, []).append(value)
-    return {name: float(np.mean(v)) for name, v in values.items()}
+    return {name: float(np.mean(v)) for name, v in values.items()}, torch.cat(pictures)
+
+
+class Dreams(NamedTuple):
+    """Dreams beside footage.
+
+    Attributes:
+        made: (n, M, 3, H, W) dreams.
+        true: (n, M, 3, H, W) true clips.
+        long: (4, `LONG`, 3, H, W) long dreams.
+        likeness: how alike the two sets are.
+    """
+
+    made: Tensor
+    true: Tensor
+    long: Tensor
+    likeness: Likeness
+
+    def strip(self) -> Tensor:
+        """16 dreams' and 16 true clips' first frames, then a long dream: (3, rows, columns) in [0, 1]."""
+        first = [clips[i : i + 8, 0] for clips in (self.made, self.true) for i in range(0, min(16, len(clips)), 8)]
+        rows = [torch.cat(list(frames), -1) for frames in (*first, *self.long[:2, :: LONG // 8])]
+        widest = max(row.shape[-1] for row in rows)
+        return torch.cat([F.pad(row, (0, widest - row.shape[-1])) for row in rows], -2).clamp(0, 1)
+
+
+@torch.no_grad()
+def validate_dreams(generator: Generator, batches: Sequence[Batch]) -> Dreams:
+    """Dreams from the same noise at every call, as many and as long as the true clips."""
+    true = torch.cat([batch.truth for batch in batches])
+    n, count, _, _, side = true.shape
+    random = torch.Generator().manual_seed(0)
+    noise = draw_noise(n, count, side, random).to(true)
+    made = torch.cat([dream(generator, part) for part in noise.chunk(max(1, n // 16))])
+    long = dream(generator, draw_noise(4, LONG, side, random).to(true))
+    return Dreams(made, true, long, likeness(made, true))
 
 
 @torch.no_grad()

@@ -19,14 +19,19 @@ from torch import Tensor
 
 from vgan_plugin.errors import DeviceMissing, TrainingFailed, UsageError
 from vgan_plugin.training import clips
-from vgan_plugin.training.generator import PRESETS, Generator
+from vgan_plugin.training.generator import Generator
+from vgan_plugin.training.health import look, look_at_dreams
 from vgan_plugin.training.players import NotFinite, Players
 from vgan_plugin.training.presets import Schedule, schedule
-from vgan_plugin.training.progress import Journal, blend, psnr, strip, validate
+from vgan_plugin.training.progress import Journal, blend, psnr, strip, validate, validate_dreams
+from vgan_plugin.training.rescue import Rescue
 from vgan_plugin.training.tasks import Batch, Sampler, validation
 from vgan_plugin.types import TrainRequest
 
 log = logging.getLogger("vgan_plugin.training")
+
+EXAM = 1 << 40
+"""Dreams are compared with the footage itself; from this step on a training draws the clips for it."""
 
 
 def train(request: TrainRequest) -> Path:
@@ -60,18 +65,34 @@ def train(request: TrainRequest) -> Path:
         footage, held = footage.split(settings.val_share)
     log.info("%d clips, %d stills, %d clips held out", len(footage.clips), len(footage.stills), len(held.clips))
     players = Players(request.preset, settings, device, seed)
+    if players.generator.preset.synthesises != (set(settings.task_shares()) == {"synthesize"}):
+        raise UsageError(
+            f"Preset {request.preset} does not train on the tasks {settings.tasks}",
+            "dream and textbook make video from noise, the other presets from the frames around",
+            "give tasks=synthesize:1 to those two alone",
+        )
     sampler = Sampler(footage.to(device), settings, seed)
-    exam = validation(held.to(device), settings)
+    if players.generator.preset.synthesises:
+        exam = [sampler.batch(EXAM + i) for i in range(max(1, settings.val_crops // settings.batch))]
+    else:
+        exam = validation(held.to(device), settings)
     if request.start_from is not None and not (request.run / "checkpoint.npz").exists():
         players.start_from(request.start_from)
     if request.dry_run:
-        hand = players.make(sampler.batch(0), 0)
-        players.judges_move(hand, 0)
-        players.generators_move(hand, 0)
+        turn(players, sampler.batch(0), 0)
         return request.run
     _open(request, settings, seed, footage.fingerprint)
     play(players, sampler, exam, request.run, until)
     return request.run
+
+
+def turn(players: Players, batch: Batch, step: int) -> dict[str, Tensor | float]:
+    """One turn of the game: the generator makes frames, then D moves, then G. What is worth logging."""
+    hand = players.make(batch, step)  # the generator makes frames
+    scalars: dict[str, Tensor | float] = {}
+    if players.opinion(step) is not None and hand.real.any():
+        scalars |= players.judges_move(hand, step)  # D step: real against made
+    return scalars | players.generators_move(hand, step)  # G step: pixels, and what the judges think
 
 
 def play(players: Players, sampler: Sampler, exam: list[Batch], run: Path, until: float) -> None:
@@ -80,21 +101,21 @@ def play(players: Players, sampler: Sampler, exam: list[Batch], run: Path, until
     first, best = players.resume(last)
     step, saved = first, time.monotonic()
     with Journal(run) as journal:
+        rescue = Rescue(players, run)
         if first == 0:
-            best = examine(players, exam, journal, run, step, best)
+            best = examine(players, exam, journal, rescue, step, best)
         pace = Pace(settings)
         try:
-            while step < settings.steps and time.monotonic() < until:
-                hand = players.make(sampler.batch(step), step)  # the generator makes frames
-                if players.opinion(step) is not None and hand.real.any():
-                    pace.add(players.judges_move(hand, step))  # D step: real against made
-                pace.add(players.generators_move(hand, step))  # G step: pixels, and what the judges think
+            while step < settings.steps and time.monotonic() < until and not rescue.over:
+                pace.add(turn(players, sampler.batch(step), step))
                 step += 1
                 if step % settings.log_every == 0:
-                    journal.scalars(step, pace.means() | {"speed/lr": players.rate(step)})
+                    means = pace.means()
+                    journal.scalars(step, means | {"speed/lr": players.rate(step)})
+                    rescue.listen(means, step)
                     pace = Pace(settings)
                 if step % settings.val_every == 0:
-                    best = examine(players, exam, journal, run, step, best)
+                    best = examine(players, exam, journal, rescue, step, best)
                 if time.monotonic() - saved > 60 * settings.save_minutes:
                     players.save(last, step, best)
                     saved = time.monotonic()
@@ -109,28 +130,37 @@ def play(players: Players, sampler: Sampler, exam: list[Batch], run: Path, until
             raise
         if step > first:
             if step % settings.val_every:
-                best = examine(players, exam, journal, run, step, best)
+                best = examine(players, exam, journal, rescue, step, best)
             players.save(last, step, best)
 
 
-def examine(players: Players, exam: list[Batch], journal: Journal, run: Path, step: int, best: float) -> float:
-    """Validate the averaged weights and keep the best so far in `weights.npz`. The best PSNR in dB."""
+def examine(players: Players, exam: list[Batch], journal: Journal, rescue: Rescue, step: int, best: float) -> float:
+    """Validate the averaged weights and keep the best so far in `weights.npz`. The best score: dB, or -distance."""
+    run = rescue.run
     if not exam:
         log.warning("no held-out shot is long and large enough: nothing is validated, the last weights are kept")
         players.save_weights(run / "weights.npz", step, {})
         return best
-    scores = validate(players.ema, exam)
-    if step == 0:
-        untrained = validate(Generator(PRESETS[players.preset]).to(players.device), exam)
-        plain = sum(psnr(blend(b), b.truth[:, 0]) for b in exam) / len(exam)
-        journal.scalars(step, {"val/blend": plain, "val/untrained": untrained["psnr"]})
+    if exam[0].task == "synthesize":
+        dreams = validate_dreams(players.ema, exam)
+        scores, score, picture = dreams.likeness._asdict(), -dreams.likeness.distance, dreams.strip()
+        findings = look_at_dreams(dreams.made, dreams.true, dreams.likeness.variety, dreams.long)
+    else:
+        scores, made = validate(players.ema, exam)
+        score, picture = scores["psnr"], strip(players.ema, exam[:6])
+        findings = [] if players.opinion(step) is None else look(made, torch.cat([b.truth[:, 0] for b in exam]))
+        if step == 0:
+            untrained, _ = validate(Generator(players.generator.preset).to(players.device), exam)
+            plain = sum(psnr(blend(b), b.truth[:, 0]) for b in exam) / len(exam)
+            journal.scalars(step, {"val/blend": plain, "val/untrained": untrained["psnr"]})
     journal.scalars(step, {f"val/{name}": value for name, value in scores.items()})
-    journal.picture(step, strip(players.ema, exam[:6]))
+    journal.picture(step, picture)
     if players.opinion(step) is not None:  # the judges' taste is not measured in dB: the latest weights are kept
         players.save_weights(run / "perceptual.npz", step, scores)
-    if scores["psnr"] > best:
+    rescue.see(findings, scores, step)
+    if score > best:
         players.save_weights(run / "weights.npz", step, scores)
-        return scores["psnr"]
+        return score
     return best
 
 
