@@ -25,6 +25,7 @@ from strangers import PLUGINS  # noqa: E402
 from vsclips import bytes_of, clip_of, core, duration, planes  # noqa: E402
 
 from vgan_plugin.hosts import vapoursynth as vgan  # noqa: E402
+from vgan_plugin.hosts import vsnodes  # noqa: E402
 from vgan_plugin.hosts.file import Encoding, interpolate, repair  # noqa: E402
 from vgan_plugin.hosts.vsframes import Samples  # noqa: E402
 from vgan_plugin.media.reader import VideoReader  # noqa: E402
@@ -469,7 +470,8 @@ def test_a_broken_plugin_of_a_stranger_costs_nothing_but_a_line(name: str, monke
     manager.discover()
     manager.add(name, lambda: import_module(name))
     monkeypatch.setattr(vgan, "get_plugin_manager", lambda: manager)
-    vgan._open.clear()
+    monkeypatch.setattr(vsnodes, "get_plugin_manager", lambda: manager)
+    vsnodes._open.clear()
     with log() as lines:
         assert [bytes_of(f) for f in vgan.fill(clip_of(broken()), generator="blend").frames()] == wanted
     assert any(line.startswith(f"vgan: plugin {name!r} dropped at ") for line in lines)

@@ -1,0 +1,202 @@
+"""VapourSynth's nodes: frames made when they are asked for, in whatever order, by as many threads as there are."""
+
+from __future__ import annotations
+
+import threading
+import weakref
+from bisect import bisect_right
+from collections import OrderedDict
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from fractions import Fraction
+from typing import Any
+
+import vapoursynth as vs
+
+from vgan_plugin.errors import TaskMissing
+from vgan_plugin.fill import Engine, Filled, Say
+from vgan_plugin.gaps import Plan, Target
+from vgan_plugin.hosts.vsframes import Clip, duration_of
+from vgan_plugin.plugins import get_plugin_manager
+from vgan_plugin.types import Frame, FrameGenerator, GeneratorInfo, Made, Mask, OpenRequest, RenderRequest
+
+_FRAME_ONLY = frozenset({"_PictType", "_DurationNum", "_DurationDen", "_AbsoluteTime", "_Combed"})
+"""Properties that say something of one frame only: a made frame does not have them from its reference."""
+_KEPT = 8
+"""Made frames that a clip keeps, besides one a thread."""
+
+
+class Planned:
+    """A clip's frames as a plan shows them.
+
+    Args:
+        source: the clip, looked through.
+        plan: what to make and what to keep.
+        generator: who makes it; asked for only where something is to be made.
+        min_confidence: see `Engine`.
+        say: see `Engine`.
+    """
+
+    def __init__(
+        self, source: Clip, plan: Plan, generator: Callable[[], FrameGenerator], min_confidence: float, say: Say
+    ) -> None:
+        self._source, self._plan = source, plan
+        self._core = vs.core.core
+        self._engine = None
+        if plan.targets:
+            self._engine = Engine(plan, generator(), source.frame, min_confidence=min_confidence, say=say)
+        gone = plan.dropped | {target.replaces for target in plan.targets}
+        shown: list[tuple[int, int | Target]] = [
+            (pts * plan.scale, i) for i, pts in enumerate(source.timeline.pts) if i not in gone
+        ]
+        shown += [(target.pts, target) for target in plan.targets]
+        shown.sort(key=lambda item: item[0])
+        self._shown = shown
+        self._targets = {target.pts: k for k, target in enumerate(plan.targets)}
+        self._newest = -1
+        self._made: OrderedDict[int, Filled] = OrderedDict()
+        self._last: Fraction | None = None
+
+    def node(self, fps: Fraction, last: Fraction | None = None) -> vs.VideoNode:
+        """The clip.
+
+        Args:
+            fps: its frame rate; 0 = variable.
+            last: seconds that its last frame is shown; None = as long as the source's last.
+        """
+        if self._engine is None and not self._plan.dropped and fps == self._source.node.fps:
+            return self._source.node
+        self._last = last or self._source.durations[-1]
+        clip = self._source.node
+        base = clip.std.BlankClip(length=len(self._shown), keep=True)
+        if fps:
+            base = base.std.AssumeFPS(fpsnum=fps.numerator, fpsden=fps.denominator)
+        # What a frame is made like, or kept: an input, so that it is fetched ahead and in parallel.
+        near = [_nearest(item) for _, item in self._shown]
+        nearby = clip
+        if near != list(range(clip.num_frames)):
+            nearby = base.std.FrameEval(lambda n: clip[near[n]], clip_src=clip)
+        return base.std.ModifyFrame(nearby, self._frame)
+
+    def _frame(self, n: int, f: vs.VideoFrame) -> vs.VideoFrame:
+        """Frame n; `f` is the source frame that is kept there, or the nearest reference."""
+        pts, item = self._shown[n]
+        props: dict[str, Any] = self._scene(n, f.props)
+        duration = self._duration(n)
+        if isinstance(item, int):
+            if duration is not None and duration != duration_of(f.props):
+                props |= {"_DurationNum": duration.numerator, "_DurationDen": duration.denominator}
+            if not props:
+                return f
+            out = f.copy()
+        else:
+            filled = self._make(self._targets[item.pts])
+            out = self._source.samples.write(filled.frame, self._core)
+            for key, value in f.props.items():
+                if key not in _FRAME_ONLY:
+                    out.props[key] = value
+            if duration is not None:
+                props |= {"_DurationNum": duration.numerator, "_DurationDen": duration.denominator}
+            if "_AbsoluteTime" in f.props:
+                later = pts * self._plan.time_base - self._source.timeline.time(_nearest(item))
+                props["_AbsoluteTime"] = f.props["_AbsoluteTime"] + float(later)
+            props |= {"VGanMade": 1, "VGanMethod": filled.method, "VGanConfidence": filled.confidence}
+            shown = self._shown_instead(item)
+            props["VGanSource"] = f if shown == _nearest(item) else self._source.node.get_frame(shown)
+        for key, value in props.items():
+            out.props[key] = value
+        return out
+
+    def _make(self, k: int) -> Filled:
+        """Target k of the plan. Threads ask in almost the right order: those just before it are made first and kept."""
+        assert self._engine is not None  # noqa: S101 - there are targets
+        if k in self._made:
+            self._made.move_to_end(k)
+            return self._made[k]
+        threads = self._core.num_threads
+        for j in range(self._newest + 1 if self._newest < k <= self._newest + threads else k, k + 1):
+            self._made[j] = replace(self._engine.make(self._plan.targets[j]), map=None)
+        self._newest = k
+        while len(self._made) > threads + _KEPT:
+            self._made.popitem(last=False)
+        return self._made[k]
+
+    def _shown_instead(self, target: Target) -> int:
+        """Source index of the frame that a player shows where a made one stands."""
+        if target.replaces is not None:
+            return target.replaces
+        return max(0, bisect_right(self._source.timeline.pts, target.pts // self._plan.scale) - 1)
+
+    def _duration(self, n: int) -> Fraction | None:
+        """Seconds that frame n is shown; None where the source does not say of its last."""
+        if n + 1 == len(self._shown):
+            return self._last
+        return (self._shown[n + 1][0] - self._shown[n][0]) * self._plan.time_base
+
+    def _scene(self, n: int, props: Mapping[str, Any]) -> dict[str, Any]:
+        """The marks of scene changes that frame n must have and `props` do not have."""
+        return {
+            key: int(new)
+            for key, new in (("_SceneChangePrev", self._opens_shot(n)), ("_SceneChangeNext", self._opens_shot(n + 1)))
+            if (new or key in props) and props.get(key) != int(new)
+        }
+
+    def _opens_shot(self, n: int) -> bool:
+        if not 0 < n < len(self._shown):
+            return False
+        before, now = (_nearest(self._shown[i][1]) for i in (n - 1, n))
+        return any(before < cut <= now for cut in self._plan.cuts)
+
+
+def _nearest(item: int | Target) -> int:
+    """Source index of a kept frame, or of a target's nearest reference."""
+    if isinstance(item, int):
+        return item
+    return min(item.references, key=lambda reference: abs(reference[1]))[0]
+
+
+class _Shared:
+    """A generator that several clips use: one call at a time, closed when the last clip is gone."""
+
+    def __init__(self, inner: FrameGenerator) -> None:
+        self._inner, self._lock = inner, threading.Lock()
+        self.info: GeneratorInfo = inner.info
+        self.block, self.lead = inner.block, inner.lead
+        self._finalizer = weakref.finalize(self, inner.close)
+
+    @property
+    def provenance(self) -> Mapping[str, Any]:
+        return self._inner.provenance
+
+    def encode(self, frame: Frame, valid: Mask | None = None) -> Any:
+        with self._lock:
+            return self._inner.encode(frame, valid)
+
+    def remember(self, features: Any, previous: Any, dt: Fraction, state: Any) -> Any:
+        with self._lock:
+            return self._inner.remember(features, previous, dt, state)
+
+    def render(self, request: RenderRequest) -> Made:
+        with self._lock:
+            return self._inner.render(request)
+
+    def close(self) -> None:
+        """Close the generator now."""
+        self._finalizer()
+
+
+_open: weakref.WeakValueDictionary[OpenRequest, _Shared] = weakref.WeakValueDictionary()
+
+
+def opened(request: OpenRequest, task: str) -> FrameGenerator:
+    """The generator asked for; clips that ask for the same one share it."""
+    shared = _open.get(request)
+    if shared is None:
+        _open[request] = shared = _Shared(get_plugin_manager().open_generator(request))
+    if task not in shared.info.tasks:
+        raise TaskMissing(
+            f"Generator {shared.info.name!r} is not made for {task!r}",
+            f"it can do: {', '.join(shared.info.tasks) or 'nothing'}",
+            "name another generator or model",
+        )
+    return shared
