@@ -24,6 +24,9 @@ PULL = 0.005  # cost of a cell's length: still scenes stay still
 SHARPNESS = 33.1  # of the softmax over candidates
 ALPHA = 2e-3  # weight of smoothness against the data, for intensities in [0, 1]
 ROBUST = 0.02  # residual at which a pixel's weight has fallen to 0.7
+CALM = (5, 9)  # windows over which the motion is made calmer, in cells
+PRECISE = 1e-4  # squared difference below which a better match says nothing: noise matches too
+WORSE, SLACK = 1.6, 5e-5  # the calmer motion may match so many times worse, and so much
 LONGEST_STEP = 4.0  # largest change of one Gauss-Newton step, in cells
 LUMA = (0.299, 0.587, 0.114)
 
@@ -270,6 +273,36 @@ def double(v: Tensor) -> Tensor:
     return 2 * F.interpolate(v, scale_factor=2, mode="bilinear", align_corners=False)
 
 
+def calm(y: Tensor, v: Tensor, ca: Tensor, cb: Tensor) -> Tensor:
+    """The mean motion around every pixel in its place, wherever it matches nearly as well.
+
+    Gauss-Newton steps also fit what is noise: compression, waves, grain. The mean of the neighbours' motions, each
+    weighted by how well it matches (as DIS flow weights its patches: Kroeger et al., 2016), does not; where it matches
+    clearly worse an edge of the motion lies, and stays.
+
+    Args:
+        y: (2n, 3, h, w) luma and derivatives of a, then of b.
+        v: (n, 2, h, w) velocity in cells.
+        ca: share towards a.
+        cb: share towards b.
+    """
+    n = v.shape[0]
+
+    def error(v: Tensor) -> Tensor:
+        m = warp(y, sides(v, ca, cb))
+        return blur((m[:n] - m[n:]).square().sum(1, keepdim=True), gaussian(5, 1.2))
+
+    now = error(v)
+    for size in CALM:
+        weight = 1 / (now + PRECISE)
+        mean = blur(torch.cat((v * weight, weight), 1), gaussian(size, size / 4))
+        calmer = mean[:, :2] / mean[:, 2:]
+        then = error(calmer)
+        kept = then < WORSE * now + SLACK
+        v, now = torch.where(kept, calmer, v), torch.where(kept, then, now)
+    return v
+
+
 def settle(y: Tensor, v: Tensor, ca: Tensor, cb: Tensor, level: Level) -> Tensor:
     """The built-in steps of one level: (n, 2, h, w) velocity in cells -> the same, better.
 
@@ -284,7 +317,7 @@ def settle(y: Tensor, v: Tensor, ca: Tensor, cb: Tensor, level: Level) -> Tensor
         v = propagate(y, v, ca, cb)
     for _ in range(level.steps):
         v = refine(y, v, ca, cb, level.jacobi)
-    return v
+    return calm(y, v, ca, cb)
 
 
 def estimate(a: Evidence, b: Evidence, ca: Tensor, cb: Tensor, levels: tuple[Level, ...]) -> list[Tensor]:
