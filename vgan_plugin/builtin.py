@@ -26,7 +26,7 @@ from vgan_plugin.types import (
 RECURRENT = GeneratorInfo(
     name="recurrent",
     title="recurrent GAN with a motion prior, run by ONNX Runtime",
-    tasks=("fill", "interpolate"),
+    tasks=("fill", "interpolate", "inpaint", "predict", "synthesize"),
     licence="Apache-2.0",
 )
 

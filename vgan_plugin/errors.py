@@ -76,6 +76,12 @@ class DataUnusable(InputError):
     code = "VGAN-307"
 
 
+class MaskUnusable(InputError, ValueError):
+    """A mask or box does not fit the input, or hides all of it."""
+
+    code = "VGAN-308"
+
+
 class OutputError(VganError, OSError):
     """The output cannot be written."""
 

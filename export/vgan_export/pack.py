@@ -22,7 +22,7 @@ from vgan_plugin.training import checkpoint
 from vgan_plugin.training.generator import BLOCK, LEAD, NOISE, STRIDE, Generator, sizes
 from vgan_plugin.types import ExportRequest
 
-TASKS = ("fill", "interpolate", "predict")
+TASKS = ("fill", "interpolate", "inpaint", "predict")
 """Of a generator that sees the frames around; one that begins with noise does `synthesize` alone."""
 OFFSETS = (-8.0, 8.0)
 """Smallest and largest time of a reference that training visits, in source-frame periods."""

@@ -87,7 +87,7 @@ def resolve(events: Iterable[Event], timeline: Timeline) -> list[Event]:
     taken: dict[int, Event] = {}
     kept: list[Event] = []
     claims = [event for event in events if event.kind in _TRUST]
-    for event in sorted(claims, key=lambda event: (_TRUST.index(event.kind), event.first)):
+    for event in sorted(claims, key=lambda event: (_TRUST.index(event.kind), not event.boxes, event.first)):
         for part in _free(event, taken, timeline):
             kept.append(part)
             taken.update(dict.fromkeys(range(part.first, part.last + 1), part))

@@ -44,10 +44,10 @@ class Filled(Made):
 
 
 class _Seen:
-    """A source frame and, from the moment somebody needs them, its features."""
+    """A source frame, which of its pixels to trust, and, from the moment somebody needs them, its features."""
 
-    def __init__(self, frame: Frame) -> None:
-        self.frame = frame
+    def __init__(self, frame: Frame, valid: Mask | None) -> None:
+        self.frame, self.valid = frame, valid
         self.features: Any = None
         self.encoded = False
         self.error: Exception | None = None
@@ -82,6 +82,7 @@ class Engine:
         min_confidence: a made frame less sure than this is replaced by a repeat, and named.
         say: takes one line for people when something is made in another way than asked.
         block: the generator's own B, unless the frames are one window of their own (`fill_gap`).
+        valid: gives the mask of source frame i, (H, W), True = trust this pixel, or None: all of them.
 
     Attributes:
         counts: calls of ``encode``, ``remember``, ``render`` so far.
@@ -99,8 +100,9 @@ class Engine:
         min_confidence: float = 0.0,
         say: Say = lambda _: None,
         block: int | None = None,
+        valid: Callable[[int], Mask | None] = lambda _: None,
     ) -> None:
-        self.plan, self.generator, self.fetch = plan, generator, fetch
+        self.plan, self.generator, self.fetch, self._valid = plan, generator, fetch, valid
         self.min_confidence, self._say = min_confidence, say
         self.block = generator.block if block is None else block
         self.counts: Counter[str] = Counter()
@@ -144,7 +146,7 @@ class Engine:
 
         A frame is encoded at most once, and only when a chain or a target needs it.
         """
-        seen = _Seen(frame)
+        seen = _Seen(frame, self._valid(index))
         while self._waiting and self._waiting[0].next <= index:
             self._running.append(self._waiting.popleft())
         for chain in self._running:
@@ -179,7 +181,7 @@ class Engine:
         if not seen.encoded:
             self.counts["encode"] += 1
             try:
-                seen.features = self.generator.encode(seen.frame)
+                seen.features = self.generator.encode(seen.frame, seen.valid)
             except Exception as error:
                 seen.error = error
                 raise
@@ -218,6 +220,15 @@ class Engine:
         self._release(target)
         return filled
 
+    def repeat(self, target: Target, known: Frame | None = None, mask: Mask | None = None) -> Filled:
+        """The nearest reference again, in place of what the generator would make."""
+        a, b = (None if i is None else Reference(self._frame(i).frame, None) for i in (target.a, target.b))
+        like = next(ref.frame for ref in (a, b) if ref is not None)
+        request = RenderRequest(
+            a, b, None, target.offsets, like, target.pts, self.plan.time_base, known=known, mask=mask
+        )
+        return _simple(REPEAT, request, target, "")
+
     def _make(self, target: Target, request: Callable[[Callable[[_Seen], Any]], RenderRequest]) -> Filled:
         plain = request(lambda _: None)
         name = self.generator.info.name
@@ -238,7 +249,7 @@ class Engine:
             return _simple(
                 REPEAT, plain, target, f"confidence {confidence:.3f} is below the minimum {self.min_confidence:g}"
             )
-        return Filled(frame, confidence, target, name)
+        return Filled(frame, confidence, target, name, map=made.map)
 
     def _tell(self, what: str, error: Exception) -> str:
         kind = f"{type(error).__name__}: {str(error).partition(chr(10))[0]}"
@@ -272,7 +283,7 @@ class Engine:
             return self._ring[index]
         if self.fetch is None:
             raise LookupError(f"source frame {index} is not at hand and cannot be fetched")
-        seen = self._ring[index] = _Seen(self.fetch(index))
+        seen = self._ring[index] = _Seen(self.fetch(index), self._valid(index))
         while len(self._ring) > _RING:
             self._ring.popitem(last=False)
         return seen

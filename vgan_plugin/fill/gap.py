@@ -5,13 +5,18 @@ from __future__ import annotations
 import math
 import threading
 from collections.abc import Iterable
+from dataclasses import replace
 from fractions import Fraction
 
+import numpy as np
+
 from vgan_plugin.errors import UsageError
+from vgan_plugin.fill.background import around
 from vgan_plugin.fill.engine import Engine
+from vgan_plugin.fill.inpaint import REACH, Inpainter, Scene, inpaint_stream
 from vgan_plugin.gaps import Plan, Target
 from vgan_plugin.plugins import get_plugin_manager
-from vgan_plugin.types import Fill, FillRequest, Frame, FrameGenerator, OpenRequest
+from vgan_plugin.types import Fill, FillRequest, Frame, FrameGenerator, Mask, OpenRequest
 
 
 def fill_gap(request: FillRequest, generator: FrameGenerator) -> Fill:
@@ -32,9 +37,11 @@ def fill_gap(request: FillRequest, generator: FrameGenerator) -> Fill:
     window = generator.block + generator.lead - 1
     before = request.before[-window:] if window > 0 else request.before[-2:]
     frames = before + request.after[: 1 if before else 2]
-    if not frames:
+    if not frames and not any(known is not None for known in request.known):
         raise UsageError("The request has no frames", "a gap is filled from its neighbours", "give before or after")
     notes: list[str] = []
+    if request.known and any(known is not None for known in request.known):
+        return _mended(request, generator)
     if generator.block and len(before) < generator.lead:
         notes.append(f"lead-in of {len(before)} frames: {generator.lead} or more let the memory settle")
     first = len(before) - 1 if before and request.after else max(0, len(before) - 2)
@@ -52,6 +59,35 @@ def fill_gap(request: FillRequest, generator: FrameGenerator) -> Fill:
     return Fill(
         tuple(filled.frame for filled in made),
         tuple(filled.confidence for filled in made),
+        ", ".join(methods) or generator.info.name,
+        tuple(notes),
+    )
+
+
+def _mended(request: FillRequest, generator: FrameGenerator) -> Fill:
+    """The frames of which parts are known, between good ones: what others show is found, the rest is made."""
+    notes: list[str] = []
+    parts = list(zip(request.times, request.known, request.masks or (None,) * len(request.times), strict=True))
+    like = next(frame for frame in (*request.known, *request.before, *request.after) if frame is not None)
+    base = _fine_enough(like.time_base, (*request.times, *(f.time for f in (*request.before, *request.after))))
+    whole = np.ones((like.height, like.width), np.bool_)
+    masks: dict[int, Mask] = {}
+    frames: list[Frame] = []
+    for time, known, mask in sorted(
+        [(frame.time, frame, whole & False) for frame in (*request.before[-REACH:], *request.after[:REACH])]
+        + [(time, known or like, whole if known is None or mask is None else mask) for time, known, mask in parts],
+        key=lambda part: part[0],
+    ):
+        masks[len(frames)] = mask
+        frames.append(replace(known, pts=int(time / base), time_base=base))
+    scene = Scene(request.period, around(np.logical_or.reduce(list(masks.values()))))
+    inpainter = Inpainter(scene, masks.get, generator, seed=request.seed, say=notes.append)
+    made = {frame.time: (frame, record) for frame, record in inpaint_stream(frames, inpainter) if record is not None}
+    wanted = [made[time] if time in made else (replace(known or like, corrupt=False), None) for time, known, _ in parts]
+    methods = dict.fromkeys(record.method for _, record in wanted if record is not None)
+    return Fill(
+        tuple(frame for frame, _ in wanted),
+        tuple(1.0 if record is None else record.confidence for _, record in wanted),
         ", ".join(methods) or generator.info.name,
         tuple(notes),
     )

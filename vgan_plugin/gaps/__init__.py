@@ -7,9 +7,10 @@ engine needs no further decision.
 from vgan_plugin.gaps.document import event_to_json, plan_from_json, plan_to_json, rational, unrepaired_to_json
 from vgan_plugin.gaps.rate import interpolation_plan
 from vgan_plugin.gaps.repair import plan_gaps
-from vgan_plugin.gaps.values import Event, GapPolicy, Kind, Plan, Target, Unrepaired
+from vgan_plugin.gaps.values import Box, Event, GapPolicy, Kind, Plan, Target, Unrepaired
 
 __all__ = [
+    "Box",
     "Event",
     "GapPolicy",
     "Kind",

@@ -19,7 +19,7 @@ from typing import Any, get_args
 
 from vgan_plugin.errors import PlanUnusable
 from vgan_plugin.gaps.repair import plan_gaps
-from vgan_plugin.gaps.values import Event, Kind, Plan, Target, Unrepaired
+from vgan_plugin.gaps.values import Box, Event, Kind, Plan, Target, Unrepaired
 from vgan_plugin.timeline import Timeline
 
 FORMAT = 1
@@ -34,8 +34,8 @@ def rational(value: Fraction) -> str:
 
 
 def event_to_json(event: Event) -> dict[str, Any]:
-    """An event as a JSON object; `time` in seconds."""
-    return {
+    """An event as a JSON object; `time` in seconds; `boxes` where only parts of the frames are damaged."""
+    found: dict[str, Any] = {
         "kind": event.kind,
         "first": event.first,
         "last": event.last,
@@ -46,6 +46,9 @@ def event_to_json(event: Event) -> dict[str, Any]:
         "score": event.score,
         "reason": event.reason,
     }
+    if event.boxes:
+        found["boxes"] = [list(box) for box in event.boxes]
+    return found
 
 
 def unrepaired_to_json(lost: Unrepaired) -> dict[str, Any]:
@@ -239,7 +242,20 @@ def _event(item: Any, where: str, timeline: Timeline) -> Event:
     if isinstance(score, bool) or not isinstance(score, int | float) or not 0 <= score <= 1 or math.isnan(score):
         raise _unusable("a score lies between 0 and 1", f"{where}.score")
     reason = _text(fields, "reason", where) if "reason" in fields else "given"
-    return Event(kind, first, last, first_pts, last_pts, first_pts * timeline.time_base, count, float(score), reason)
+    boxes = _boxes(fields, kind, where) if "boxes" in fields else ()
+    time = first_pts * timeline.time_base
+    return Event(kind, first, last, first_pts, last_pts, time, count, float(score), reason, boxes)
+
+
+def _boxes(fields: Mapping[str, Any], kind: Kind, where: str) -> tuple[Box, ...]:
+    boxes = _list(fields, "boxes", where)
+    if kind != "corrupt":
+        raise _unusable("only a corrupt frame has damaged parts", f"{where}.boxes")
+    for i, box in enumerate(boxes):
+        whole = isinstance(box, list) and len(box) == 4 and all(type(v) is int and 0 <= v < 1 << 20 for v in box)
+        if not whole or not (box[2] and box[3]):
+            raise _unusable("four whole numbers are needed: left, top, width, height", f"{where}.boxes[{i}]")
+    return tuple((left, top, width, height) for left, top, width, height in boxes)
 
 
 def _unusable(why: str, where: str) -> PlanUnusable:

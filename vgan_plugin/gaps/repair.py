@@ -123,7 +123,7 @@ def _bad_frames(timeline: Timeline, events: Sequence[Event], policy: GapPolicy) 
         for i in range(first, last + 1):
             bad.setdefault(i, _Slot(pts[i], i, "at", asked, wanted=True))
     for event in events:
-        if event.kind not in ("missing", "cut"):
+        if event.kind not in ("missing", "cut") and not event.boxes:  # a frame damaged in parts is mended, not replaced
             for i in range(event.first, event.last + 1):
                 slot = _Slot(timeline.pts[i], i, event.kind, event, wanted=event.kind in policy.kinds)
                 if i not in bad or (slot.wanted and not bad[i].wanted):

@@ -7,6 +7,8 @@ from fractions import Fraction
 from typing import Literal
 
 Kind = Literal["missing", "duplicate", "frozen", "corrupt", "blank", "cut"]
+Box = tuple[int, int, int, int]
+"""Left, top, width, height, in pixels."""
 
 
 @dataclass(frozen=True)
@@ -25,6 +27,8 @@ class Event:
         count: how many frames are affected (for `missing`: how many are gone; for `cut`: 0).
         score: how sure, 0..1.
         reason: in words.
+        boxes: the damaged parts of the frames, each (left, top, width, height) in pixels; empty = all of them. Only
+            for `corrupt`: such frames stay, and are mended inside the boxes.
     """
 
     kind: Kind
@@ -36,6 +40,7 @@ class Event:
     count: int
     score: float
     reason: str
+    boxes: tuple[Box, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -4,22 +4,24 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from pathlib import Path
 from typing import Self, TypedDict, TypeVar
 
+from vgan_plugin.bundle import locate, store
 from vgan_plugin.detect import scan
-from vgan_plugin.errors import OutputError, TaskMissing
+from vgan_plugin.errors import OutputError, TaskMissing, VganError
 from vgan_plugin.fill import Record, Say, fill_stream
 from vgan_plugin.gaps import Event, Plan
-from vgan_plugin.hosts.pictures import Pictures
+from vgan_plugin.hosts.pictures import PlannedPictures
 from vgan_plugin.hosts.report import Report
 from vgan_plugin.media.output import NULL, PartFile
 from vgan_plugin.media.reader import VideoReader
 from vgan_plugin.media.writer import VideoWriter, remux
 from vgan_plugin.plugins import get_plugin_manager
+from vgan_plugin.runtime.generator import NAME
 from vgan_plugin.timeline import Timeline
 from vgan_plugin.types import Frame, FrameGenerator, OpenRequest
 
@@ -155,7 +157,9 @@ class Job:
         self.report.seconds = self.seconds
         if self.wishes.pictures:
             facts = self.reader.facts
-            self.report.pictures = Pictures(plan, self.wishes.pictures, aspect=facts.aspect, rotation=facts.rotation)
+            self.report.pictures = PlannedPictures(
+                plan, self.wishes.pictures, aspect=facts.aspect, rotation=facts.rotation
+            )
 
     def note(self, line: str) -> None:
         """Something that happened otherwise than one might think."""
@@ -271,9 +275,21 @@ def open_generator(request: OpenRequest | None, task: str, size: tuple[int, int]
         raise TaskMissing(
             f"Generator {generator.info.name!r} is not made for {task!r}",
             f"it can do: {', '.join(generator.info.tasks) or 'nothing'}",
-            "name another one with --generator or --model",
+            _who_can(task),
         )
     return generator
+
+
+def _who_can(task: str) -> str:
+    """What to name instead: the bundles and generators that were made for a task."""
+    manager = get_plugin_manager()
+    bundles = []
+    for path in locate.available(manager.bundle_folders()):
+        with suppress(VganError):  # one that cannot be read can do nothing
+            if task in store.peek(path).tasks:
+                bundles.append(f"--model {locate.name_of(path)}")
+    others = [f"--generator {info.name}" for info in manager.generators() if task in info.tasks and info.name != NAME]
+    return "name one that is: " + (", ".join(bundles + others) or "none is installed")
 
 
 def look_at(reader: VideoReader, tick: Tick, say: Say) -> tuple[Timeline, list[Event]]:

@@ -15,8 +15,9 @@ import numpy as np
 from vgan_plugin.pixels.planes import composite
 from vgan_plugin.types import Frame, GeneratorInfo, Made, Mask, Plane, Reference, RenderRequest
 
-REPEAT = GeneratorInfo("repeat", "the nearest good frame again", ("fill", "interpolate", "predict"), "Apache-2.0")
-BLEND = GeneratorInfo("blend", "both neighbours, weighted by time", ("fill", "interpolate"), "Apache-2.0")
+_BETWEEN = ("fill", "interpolate", "inpaint")
+REPEAT = GeneratorInfo("repeat", "the nearest good frame again", (*_BETWEEN, "predict"), "Apache-2.0")
+BLEND = GeneratorInfo("blend", "both neighbours, weighted by time", _BETWEEN, "Apache-2.0")
 
 _ONE = 1 << 16
 """Weights are integers of 16 bits: the error stays under half a code even of 16-bit samples, and uint32 holds it."""

@@ -1,0 +1,182 @@
+"""Holes in frames: what others show is found, the rest is made, what was seen stays bit for bit."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from fractions import Fraction
+
+import numpy as np
+import pytest
+from clips import join, moving_frames
+from toy import Toy, digest
+
+from vgan_plugin.errors import UsageError
+from vgan_plugin.fill import Inpainter, Record, Scene, fill_gap, inpaint_stream
+from vgan_plugin.fill.background import Background, around
+from vgan_plugin.pixels.planes import chroma_mask
+from vgan_plugin.runtime.simple import BLEND, REPEAT, Simple
+from vgan_plugin.types import FillRequest, Frame, FrameGenerator, Mask
+
+W, H = 128, 80
+PERIOD = Fraction(1, 25)
+
+
+def box(top: int, left: int, height: int, width: int) -> Mask:
+    mask = np.zeros((H, W), np.bool_)
+    mask[top : top + height, left : left + width] = True
+    return mask
+
+
+def spoil(frame: Frame, mask: Mask | None) -> Frame:
+    """A logo over the mask."""
+    if mask is None:
+        return frame
+    planes = []
+    for i, plane in enumerate(frame.planes):
+        where = chroma_mask(mask, frame.format) if i and frame.format.family == "yuv" else mask
+        planes.append(np.where(where, 1 << frame.format.bits - 1, plane).astype(plane.dtype))
+    return replace(frame, planes=tuple(planes))
+
+
+def inpaint(
+    frames: Sequence[Frame], masks: Sequence[Mask | None], generator: FrameGenerator | None = None, **how: object
+) -> list[tuple[Frame, Record | None]]:
+    scene = Scene(PERIOD, around(np.logical_or.reduce([m for m in masks if m is not None])), **how)  # type: ignore[arg-type]
+    return list(inpaint_stream(frames, Inpainter(scene, lambda i: masks[i], generator or Simple(REPEAT))))
+
+
+def off(made: Frame, truth: Frame, mask: Mask) -> float:
+    return float(np.abs(made.planes[0][mask].astype(int) - truth.planes[0][mask]).mean())
+
+
+@pytest.mark.parametrize("form", ["yuv420p", "yuv422p10le", "gbrp", "gray"])
+def test_a_logo_on_a_moving_scene_is_replaced_by_what_other_frames_show(form: str) -> None:
+    frames = moving_frames(10, W, H, form, speed=(7, 0))
+    mask = box(30, 50, 14, 20)
+    out = inpaint([spoil(frame, mask) for frame in frames], [mask] * 10)
+    assert [frame.pts for frame, _ in out] == [frame.pts for frame in frames]
+    for (made, record), truth in zip(out, frames, strict=True):
+        assert record is not None
+        assert record.method == "background"
+        assert off(made, truth, mask) < 0.2 * off(spoil(truth, mask), truth, mask)
+        for i, (new, old) in enumerate(zip(made.planes, truth.planes, strict=True)):
+            seen = ~(chroma_mask(mask, made.format) if i and made.format.family == "yuv" else mask)
+            assert np.array_equal(new[seen], old[seen])
+
+
+def test_without_a_later_frame_only_the_past_is_looked_at_and_nothing_waits() -> None:
+    frames = moving_frames(8, W, H, speed=(7, 0))
+    mask = box(30, 50, 14, 20)
+    scene = Scene(PERIOD, around(mask), later=False)
+    inpainter = Inpainter(scene, lambda _: mask, Simple(REPEAT))
+    out = []
+    for i, frame in enumerate(frames):
+        out += list(inpainter.push(spoil(frame, mask)))
+        assert len(out) == i + 1
+    assert not list(inpainter.finish())
+    assert off(out[7][0], frames[7], mask) < 8
+    assert all(pts <= frame.pts for frame, record in out if record for pts in record.references)
+
+
+def test_what_is_found_depends_on_the_frames_within_reach_alone() -> None:
+    reach = 2
+    frames = moving_frames(8, 64, 48, speed=(4, 0), seed=3)
+    mask = np.zeros((48, 64), np.bool_)
+    mask[16:30, 20:40] = True
+    spoiled = [spoil_small(frame, mask) for frame in frames]
+
+    def found(first: int) -> str:
+        background = Background(around(mask), reach)
+        for i in range(first, len(frames)):
+            background.add(i, spoiled[i], mask)
+        return digest(background.find(spoiled[4:5], 4, later=True)[0].frame)
+
+    assert found(0) == found(4 - reach)
+    assert found(0) != found(3)
+
+
+def spoil_small(frame: Frame, mask: Mask) -> Frame:
+    return replace(frame, planes=(np.where(mask, 128, frame.planes[0]).astype(np.uint8), *frame.planes[1:]))
+
+
+def test_nothing_is_looked_for_across_a_cut() -> None:
+    mask = box(30, 50, 14, 20)
+    first, second = moving_frames(4, W, H, speed=(7, 0)), moving_frames(4, W, H, speed=(7, 0), seed=7)
+    frames = join(first, second)
+    masks = [mask] * 8
+    together = inpaint([spoil(f, mask) for f in frames], masks, cuts=(4,))
+    alone = inpaint([spoil(f, mask) for f in first], masks)
+    assert [digest(f) for f, _ in together[:4]] == [digest(f) for f, _ in alone]
+
+
+def test_what_no_frame_shows_is_asked_of_the_generator_with_holes_left_out_of_its_memory() -> None:
+    class Watching(Toy):
+        def encode(self, frame: Frame, valid: Mask | None = None) -> object:
+            trusted.append(valid)
+            return super().encode(frame, valid)
+
+    trusted: list[Mask | None] = []
+    frames = moving_frames(9, W, H, speed=(0, 0))
+    mask = box(20, 30, 16, 24)
+    generator = Watching()
+    out = inpaint([spoil(f, mask) for f in frames], [mask] * 9, generator)
+    assert {record.method for _, record in out if record} == {"toy"}
+    assert all(record.confidence == pytest.approx(0.5, abs=0.01) for _, record in out if record)
+    assert trusted
+    assert all(valid is not None and np.array_equal(valid, ~mask) for valid in trusted)
+    middle = out[4][1]
+    assert middle is not None
+    assert (middle.references, middle.offsets) == ((3, 5), (-1, 1))
+    assert all(np.array_equal(f.planes[0][~mask], g.planes[0][~mask]) for (f, _), g in zip(out, frames, strict=True))
+
+
+def test_a_frame_that_is_hidden_whole_is_made_from_the_nearest_that_are_not() -> None:
+    frames = moving_frames(9, W, H)
+    masks: list[Mask | None] = [None] * 9
+    masks[4] = masks[5] = np.ones((H, W), np.bool_)
+    out = inpaint(frames, masks, Simple(BLEND))
+    records = [record for _, record in out if record is not None]
+    assert [record.index for record in records] == [4, 5]
+    assert [record.references for record in records] == [(3, 6), (3, 6)]
+    assert records[0].offsets == (-1, 2)
+
+
+def test_a_generator_that_fails_costs_no_frame() -> None:
+    def fails(call: str, _pts: int) -> None:
+        if call == "render":
+            raise RuntimeError("no")
+
+    frames = moving_frames(9, W, H, speed=(0, 0))
+    mask = box(20, 30, 16, 24)
+    out = inpaint([spoil(f, mask) for f in frames], [mask] * 9, Toy(fails=fails))
+    assert len(out) == 9
+    assert all(record is not None and record.fallback for _, record in out)
+
+
+def test_the_hook_mends_a_frame_that_is_known_in_parts() -> None:
+    frames = moving_frames(9, W, H, speed=(2, 1))
+    lost = box(16, 32, 16, 48)
+    request = FillRequest(
+        before=tuple(frames[:4]),
+        after=tuple(frames[5:]),
+        times=(frames[4].time,),
+        period=PERIOD,
+        masks=(lost,),
+        known=(spoil(frames[4], lost),),
+    )
+    (made,) = fill_gap(request, Simple(REPEAT)).frames
+    assert made.time == frames[4].time
+    assert np.array_equal(made.planes[0][~lost], frames[4].planes[0][~lost])
+    assert off(made, frames[4], lost) < 6
+
+
+def test_the_hook_takes_a_still_alone() -> None:
+    frame = moving_frames(1, W, H)[0]
+    lost = box(16, 32, 16, 48)
+    request = FillRequest((), (), (frame.time,), PERIOD, masks=(lost,), known=(spoil(frame, lost),))
+    fill = fill_gap(request, Toy())
+    assert fill.method == "toy"
+    assert np.array_equal(fill.frames[0].planes[0][~lost], frame.planes[0][~lost])
+    with pytest.raises(UsageError):
+        fill_gap(replace(request, known=(), masks=()), Toy())
