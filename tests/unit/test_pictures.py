@@ -11,10 +11,10 @@ import clips
 import numpy as np
 import pytest
 
-from vgan_plugin.fill import fill_stream
+from vgan_plugin.fill import Record, fill_stream
 from vgan_plugin.gaps import Plan, Target
 from vgan_plugin.hosts import pictures
-from vgan_plugin.hosts.pictures import Pictures, Strip
+from vgan_plugin.hosts.pictures import Pictures, PicturesInPlace, PlannedPictures, Strip
 from vgan_plugin.media.thumbnails import jpeg
 from vgan_plugin.pixels.colour import from_rgb
 from vgan_plugin.runtime.simple import BLEND, Simple
@@ -85,7 +85,7 @@ class Sure(Simple):
 
 
 def taken(frames: list[Frame], plan: Plan, most: int, sure: list[float]) -> tuple[Pictures, list[Strip]]:
-    found = Pictures(plan, most)
+    found = PlannedPictures(plan, most)
     for frame, record in fill_stream(found.watch(frames), plan, Sure(sure)):
         if record is not None:
             found.add(frame, record)
@@ -128,7 +128,7 @@ def test_of_many_frames_little_is_held_and_few_are_encoded(monkeypatch: pytest.M
 
     monkeypatch.setattr(pictures, "jpeg", count)
     frames, plan = gaps(60)
-    found = Pictures(plan, 5)
+    found = PlannedPictures(plan, 5)
     most = 0
     for frame, record in fill_stream(found.watch(frames), plan, Sure([i / 60 for i in range(60)])):
         most = max(most, len(found._sources))
@@ -148,3 +148,29 @@ def test_a_frame_predicted_from_two_on_one_side_has_only_that_neighbour() -> Non
     (strip,) = taken(frames, plan, 5, [0.5, 0.5])[1]
     assert strip.before == jpeg(frames[2])
     assert strip.after is None
+
+
+def records(frames: list[Frame], made: set[int]) -> list[tuple[Frame, Record]]:
+    return [(f, Record(i, f.pts, f.time_base, "toy", (), (), 0.5, "mask")) for i, f in enumerate(frames) if i in made]
+
+
+def test_frames_made_in_place_are_shown_beside_what_was_there_also_long_after_it_went_by() -> None:
+    frames = clips.moving_frames(60, 48, 32)
+    found = PicturesInPlace(10)
+    for _ in found.watch(frames[:50]):  # whoever makes them looks far ahead
+        pass
+    for frame, record in records(frames, {3, 4, 40}):
+        found.add(frame, record)
+    assert [strip.was for strip in found.strips] == [jpeg(frames[i]) for i in (3, 4, 40)]
+    assert all(strip.before is strip.after is None for strip in found.strips)
+
+
+def test_of_a_long_clip_in_which_nothing_is_made_little_is_held(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pictures, "jpeg", lambda *_, **__: b"x")
+    found = PicturesInPlace(10)
+    frame = clips.moving_frames(1, 16, 16)[0]
+    for _ in found.watch(replace(frame, pts=i) for i in range(1000)):
+        pass
+    assert len(found._was) <= pictures._BEHIND
+    found.add(*records([replace(frame, pts=998)], {0})[0])
+    assert list(found._was) == [Fraction(999, 25)]
