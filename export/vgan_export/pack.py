@@ -15,7 +15,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from vgan_export.graphs import OPSET, WEIGHTS, export_graphs, rounded
 from vgan_export.parity import compare
-from vgan_plugin.bundle import store
+from vgan_plugin.bundle import card, store
 from vgan_plugin.bundle.manifest import FILE_NAME, Manifest, Training
 from vgan_plugin.errors import ExportFailed, OutputError, OutputExists
 from vgan_plugin.training import checkpoint
@@ -128,6 +128,7 @@ def pack(generator: Generator, training: Training, folder: Path, *, name: str, o
         )
         manifest.write(part)  # so that what is compared is what a reader loads; once more with the report in it
         replace(manifest, parity=compare(generator, store.load(part))).write(part)
+        card.write(part)
         if folder.exists():
             shutil.rmtree(folder)
         part.chmod(0o755)

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import clips
+import numpy as np
 import pytest
 
 from vgan_plugin.cli import main
@@ -67,6 +69,25 @@ def test_in_the_clips_own_pixel_format_frames_are_made_of_its_planes(
         found.append(json.loads(capsys.readouterr().out)["summary"]["gap 1"])
     assert found[0]["repeat"]["psnr"] == found[1]["repeat"]["psnr"]  # the same planes again
     assert found[0]["lite"]["psnr"] != found[1]["lite"]["psnr"]
+
+
+def test_holes_are_filled_better_than_smoothly_and_nothing_else_is_touched(
+    data: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    masks = data / "clip0_mask"
+    masks.mkdir()
+    (square,) = clips.moving_frames(1, 64, 48, "gray")
+    plane = np.zeros((48, 64), np.uint8)
+    plane[10:20, 10:30] = 255
+    for i in range(9):
+        clips.write_clip(masks / f"{i:03}.png", [replace(square, planes=(plane,))], "png")
+    words = ["evaluate", str(data / "clip0.mkv"), "--gaps", "", "--inpaint", "--windows", "1", "--fast", "--json"]
+    assert main([*words, "--model", "lite", "--baselines", "blend", "--against", "blend"]) == 0
+    summary = json.loads(capsys.readouterr().out)["summary"]
+    assert list(summary) == ["inpaint box", "inpaint strip", "inpaint object"]
+    for row in summary.values():
+        assert row["lite"]["touched"] == row["blend"]["touched"] == 0
+    assert summary["inpaint object"]["lite"]["gain"] > 0
 
 
 @pytest.mark.parametrize(

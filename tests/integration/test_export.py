@@ -12,7 +12,7 @@ torch = pytest.importorskip("torch", reason="needs the training extra")
 onnx = pytest.importorskip("onnx", reason="needs the export extra")
 
 from vgan_export import graphs, pack, parity  # noqa: E402
-from vgan_plugin.bundle import store  # noqa: E402
+from vgan_plugin.bundle import card, store  # noqa: E402
 from vgan_plugin.bundle.store import Bundle  # noqa: E402
 from vgan_plugin.errors import ExportFailed, OutputError, OutputExists  # noqa: E402
 from vgan_plugin.runtime.session import GraphSessions  # noqa: E402
@@ -57,6 +57,9 @@ def test_the_bundle_says_where_it_comes_from(bundle: Bundle) -> None:
     manifest = bundle.manifest
     assert (manifest.name, manifest.preset, manifest.opset) == ("my-bundle", "tiny", 20)
     assert (manifest.training.steps, manifest.training.metrics["psnr"]) == (12, 30.5)
+    for fact in ("12 steps", "a few clips", "psnr: 30.50"):
+        assert fact in card.of_bundle(bundle)
+    assert card.CARD in manifest.files
     assert manifest.parameters == sum(p.numel() for p in Generator(PRESETS["tiny"]).parameters())
     assert manifest.gflop_per_megapixel > 1
 

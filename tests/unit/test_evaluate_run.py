@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from fractions import Fraction
+from itertools import pairwise
 from pathlib import Path
 
 import clips
@@ -13,7 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from vgan_plugin.errors import DataUnusable, ExtraMissing, UsageError
-from vgan_plugin.evaluate import baselines, plots, rife, run, sets, tables, vmaf, windows
+from vgan_plugin.evaluate import baselines, holes, plots, rife, run, sets, tables, vmaf, windows
 from vgan_plugin.evaluate.methods import Answer, Pairwise
 from vgan_plugin.evaluate.run import Memory, Protocol
 
@@ -31,6 +33,9 @@ class First:
         self.asked += 1
         like = window.before[-1]
         return [Answer(type(like)(like.planes, like.format, like.colour, t.pts, t.time_base)) for t in window.truth]
+
+    def inpaint(self, frames: list, masks: list) -> None:
+        return None
 
     def close(self) -> None:
         pass
@@ -268,3 +273,56 @@ def test_plots_are_whole_svg_with_every_name_escaped() -> None:
 def test_records_are_plain_json(tmp_path: Path) -> None:
     records, _ = run.evaluate(sources(tmp_path, 1), [First()], PLAIN, Memory())
     assert json.loads(json.dumps(records)) == records
+
+
+def test_holes_are_where_they_should_be() -> None:
+    boxes, strips = holes.box(60, 40, 64), holes.strip(5, 50, 64)
+    assert {int(mask.sum()) for mask in boxes} == {20 * 32}
+    lefts = [int(np.nonzero(mask.any(0))[0][0]) for mask in boxes]
+    assert lefts[0] == 16
+    assert {abs(b - a) for a, b in pairwise(lefts)} == {2}
+    assert strips[0].sum() == 6 * 64
+    assert strips[0][-6:].all()
+
+
+def test_what_is_in_a_hole_is_handed_to_nobody_and_what_changes_outside_is_counted() -> None:
+    frames = clips.moving_frames(4, 32, 32)
+    masks = holes.box(4, 32, 32)
+    seen: list[list] = []
+
+    class Spy(First):
+        def inpaint(self, frames: list, masks: list) -> list:
+            seen.append(frames)
+            spoilt = frames[0].planes[0].copy()
+            spoilt[0, 0] ^= 1
+            return [replace(frames[0], planes=(spoilt, *frames[0].planes[1:])), *frames[1:]]
+
+    (record,) = holes.measure(frames, masks, [Spy()], flow=False)
+    assert record["touched"] == 1
+    for shown, frame, mask in zip(seen[0], frames, masks, strict=True):
+        assert len(np.unique(shown.planes[0][mask])) == 1
+        assert np.array_equal(shown.planes[0][~mask], frame.planes[0][~mask])
+    assert len(record["windows"]) == 4
+
+
+def test_a_still_scene_behind_a_passing_hole_comes_back_from_the_nearest_time() -> None:
+    still = [replace(f, pts=i) for i, f in enumerate([sets.as_rgb(clips.moving_frames(1, 32, 32)[0])] * 40)]
+    masks = [np.zeros((32, 32), np.bool_) for _ in still]
+    for i, mask in enumerate(masks):
+        mask[8:16, i % 32 : i % 32 + 4] = True
+    for both in (False, True):
+        made = holes.nearest([holes.hide(f, m) for f, m in zip(still, masks, strict=True)], masks, both=both)
+        assert all(np.array_equal(sets.rgb8(a), sets.rgb8(b)) for a, b in zip(made, still, strict=True))
+
+
+@settings(max_examples=20, deadline=None)
+@given(st.integers(2, 17), st.integers(2, 17), st.integers(0, 255), st.integers(0, 5))
+def test_smooth_filling_keeps_what_is_known_and_stays_within_it(rows: int, columns: int, low: int, seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    picture = rng.uniform(low, 255, (3, rows, columns)).astype(np.float32)
+    known = rng.random((rows, columns)) < 0.4
+    known[0, 0] = True
+    filled = holes.smooth(picture, known)
+    assert np.array_equal(filled[:, known], picture[:, known])
+    assert filled[:, ~known].size == 0 or filled.max() <= picture[:, known].max() + 1e-3
+    assert filled.min() >= min(low, picture[:, known].min()) - 1e-3

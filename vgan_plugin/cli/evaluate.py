@@ -39,6 +39,7 @@ what = shared.chain(
     ),
     click.option("--predict", is_flag=True, help="Frames 1 and 4 after the last one, too."),
     click.option("--double", is_flag=True, help="Halve the clip's rate and raise it again, too; with VMAF."),
+    click.option("--inpaint", is_flag=True, help="Holes in every frame, too: a box, a strip, masks beside the clip."),
     click.option(
         "--windows",
         "most",
@@ -100,6 +101,7 @@ def command(data: tuple[Path, ...], **options: Any) -> int:
         gaps=options["gaps"],
         predict=options["predict"],
         double=options["double"],
+        inpaint=options["inpaint"],
         most=options["most"],
         own_pixels=options["pixels"] == "clip",
         flow=flow,

@@ -11,18 +11,27 @@ from vgan_plugin.cli.output import print_json
 
 
 @click.command("models")
+@click.option("--card", metavar="NAME|PATH", help="Print the model card of a bundle instead.")
 @shared.streams
-def command(**options: Any) -> int:
+def command(card: str | None, **options: Any) -> int:
     """List the generators that plugins offer and the bundles found.
 
     Bundles are looked for in the folders of VGAN_BUNDLES, among those that ship, and where plugins say.
     """
     from vgan_plugin.bundle import locate, store
+    from vgan_plugin.bundle.card import of_bundle
     from vgan_plugin.errors import VganError
     from vgan_plugin.plugins import get_plugin_manager
 
     out = shared.output_of(options)
     manager = get_plugin_manager()
+    if card is not None:
+        bundle = store.load(locate.find(card, manager.bundle_folders()))
+        if out.json:
+            print_json({"format": 1, "card": of_bundle(bundle), "status": 0})
+        for line in of_bundle(bundle).splitlines():
+            out.result(line)
+        return 0
     generators = manager.generators()
     bundles: list[dict[str, Any]] = []
     for path in locate.available(manager.bundle_folders()):

@@ -5,9 +5,20 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from vgan_plugin.errors import ExtraMissing, UsageError
-from vgan_plugin.evaluate import motion
+from vgan_plugin.evaluate import holes, motion
 from vgan_plugin.evaluate.methods import Method, Model, Pairwise
-from vgan_plugin.types import OpenRequest
+from vgan_plugin.types import Frame, Mask, OpenRequest
+
+
+class _Plain(Model):
+    """`repeat` or `blend`, which for holes look for the nearest times at which a pixel was seen."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(OpenRequest(generator=name), name)
+
+    def inpaint(self, frames: Sequence[Frame], masks: Sequence[Mask]) -> list[Frame] | None:
+        """At the same place, without motion."""
+        return holes.nearest(frames, masks, both=self.name == "blend")
 
 
 def _dis() -> Method:
@@ -28,8 +39,8 @@ def _rife() -> Method:
 
 
 BASELINES: dict[str, Callable[[], Method]] = {
-    "repeat": lambda: Model(OpenRequest(generator="repeat"), "repeat"),
-    "blend": lambda: Model(OpenRequest(generator="blend"), "blend"),
+    "repeat": lambda: _Plain("repeat"),
+    "blend": lambda: _Plain("blend"),
     "dis": _dis,
     "mci": _mci,
     "rife": _rife,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -14,7 +15,7 @@ from vgan_plugin.evaluate.sets import PERIOD
 from vgan_plugin.evaluate.windows import Window
 from vgan_plugin.media.frames import from_av, to_av
 from vgan_plugin.pixels.colour import from_rgb, to_rgb
-from vgan_plugin.types import Colour, Frame, PixelFormat
+from vgan_plugin.types import Colour, Frame, Mask, PixelFormat
 
 FILTER = "minterpolate"
 _WORKS_IN = ("yuv420p", "yuv422p", "yuv444p")
@@ -47,6 +48,10 @@ class Mci:
         made = _run([_worked(frame) for frame in (first, a, b, last)], wanted={f.pts for f in window.truth})
         like = window.before[-1]
         return [Answer(_back(made[frame.pts], like)) for frame in window.truth]
+
+    def inpaint(self, _frames: Sequence[Frame], _masks: Sequence[Mask]) -> list[Frame] | None:
+        """It knows no holes."""
+        return None
 
     def close(self) -> None:
         """Nothing is open."""

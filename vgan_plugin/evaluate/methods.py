@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
@@ -12,9 +14,12 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from vgan_plugin.bundle import locate, store
+from vgan_plugin.bundle.card import CARD
 from vgan_plugin.evaluate.sets import Picture, label, rgb8
 from vgan_plugin.evaluate.windows import Window
-from vgan_plugin.fill import fill_gap
+from vgan_plugin.fill import Inpainter, Scene, fill_gap, inpaint_stream
+from vgan_plugin.fill.background import around
 from vgan_plugin.pixels.colour import from_rgb
 from vgan_plugin.plugins import get_plugin_manager
 from vgan_plugin.types import FillRequest, Frame, FrameGenerator, Made, Mask, OpenRequest, RenderRequest
@@ -47,6 +52,10 @@ class Method(Protocol):
         """The frames of a window, or None when this method does not do such a task."""
         ...
 
+    def inpaint(self, frames: Sequence[Frame], masks: Sequence[Mask], /) -> list[Frame] | None:
+        """A clip's frames with their holes (True = hidden) made, or None when this method does not inpaint."""
+        ...
+
     def close(self) -> None:
         """Free what was opened."""
         ...
@@ -69,8 +78,7 @@ class Model:
     def __init__(self, request: OpenRequest, name: str) -> None:
         self._generator = _Watched(get_plugin_manager().open_generator(request))
         self.name = name
-        model = self._generator.provenance.get("model", {})
-        self.identity = f"{self._generator.info.name} {model.get('sha256', '')}"
+        self.identity = f"{self._generator.info.name} {identity(request)}"
         self.notes: list[str] = []
 
     def make(self, window: Window) -> list[Answer] | None:
@@ -93,9 +101,27 @@ class Model:
             for frame, sure, each in zip(fill.frames, fill.confidence, maps, strict=True)
         ]
 
+    def inpaint(self, frames: Sequence[Frame], masks: Sequence[Mask]) -> list[Frame] | None:
+        """As `vgan inpaint` does, looking to both sides in time."""
+        if "inpaint" not in self._generator.info.tasks:
+            return None
+        scene = Scene(frames[1].time - frames[0].time, around(np.any(masks, 0)))
+        inpainter = Inpainter(scene, masks.__getitem__, self._generator, say=self.notes.append)
+        made = [frame for frame, _ in inpaint_stream(frames, inpainter)]
+        self._generator.made.clear()
+        return made
+
     def close(self) -> None:
         """Close the generator."""
         self._generator.close()
+
+
+def identity(request: OpenRequest) -> str:
+    """A hash of all of a bundle that its frames depend on: of every file but its card. Empty without a bundle."""
+    if request.generator is not None:
+        return ""
+    files = store.peek(locate.find(request.model, get_plugin_manager().bundle_folders())).files
+    return hashlib.sha256(json.dumps(sorted(item for item in files.items() if item[0] != CARD)).encode()).hexdigest()
 
 
 class _Watched:
@@ -180,6 +206,10 @@ class Pairwise:
         else:
             return None
         return [Answer(as_made(picture, window, frame)) for picture, frame in zip(pictures, window.truth, strict=True)]
+
+    def inpaint(self, _frames: Sequence[Frame], _masks: Sequence[Mask]) -> list[Frame] | None:
+        """It knows no holes."""
+        return None
 
     def close(self) -> None:
         """Nothing is open."""

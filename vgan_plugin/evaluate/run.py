@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from vgan_plugin.errors import DataUnusable, InputError, OutputError
-from vgan_plugin.evaluate import confidence, metrics, motion, windows
+from vgan_plugin.evaluate import confidence, holes, metrics, motion, windows
 from vgan_plugin.evaluate.methods import Answer, Method
 from vgan_plugin.evaluate.sets import Picture, Source, as_rgb, rgb8
 from vgan_plugin.evaluate.vmaf import vmaf
@@ -26,6 +26,9 @@ from vgan_plugin.types import Frame
 
 PROTOCOL = 1
 """Raised when the same clip and method would give other figures: what is remembered is then measured anew."""
+_INPAINT, _OBJECT = "inpaint ", "object"
+_FRAMES = 4
+"""Frames of a clip with holes for each window that a clip may have."""
 Record = dict[str, Any]
 Tick = Callable[[str, int, int], None]
 Say = Callable[[str], None]
@@ -39,6 +42,7 @@ class Protocol:
         gaps: lengths of the gaps that are taken out of clips.
         predict: frames after the last one, too.
         double: the clip at half its rate, too.
+        inpaint: holes in every frame, too.
         most: windows a clip and task; None = as many as fit, all at once.
         own_pixels: frames go through the clip's own pixel format instead of 8 bit RGB.
         flow: whether what needs optical flow is measured.
@@ -49,6 +53,7 @@ class Protocol:
     gaps: tuple[int, ...] = (1, 3, 7)
     predict: bool = False
     double: bool = False
+    inpaint: bool = False
     most: int | None = 6
     own_pixels: bool = False
     flow: bool = True
@@ -59,7 +64,10 @@ class Protocol:
         """What is done with a clip."""
         if source.triplet:
             return ["triplet"]
-        return [f"gap {gap}" for gap in self.gaps] + ["predict"] * self.predict + ["double"] * self.double
+        found = [f"gap {gap}" for gap in self.gaps] + ["predict"] * self.predict + ["double"] * self.double
+        if self.inpaint:
+            found += [f"{_INPAINT}{shape}" for shape in (*holes.SHAPES, *[_OBJECT] * bool(source.masks))]
+        return found
 
     def cut(self, task: str, frames: Sequence[Frame]) -> list[Window]:
         """The windows of a task; none when the clip is too short."""
@@ -168,15 +176,36 @@ def _clip(source: Source, methods: Sequence[Method], protocol: Protocol, memory:
                 frames = source.read()
                 if not protocol.own_pixels:
                     frames = [as_rgb(frame) for frame in frames]
-            cut = protocol.cut(task, frames)
-            if not cut:
+            if task.startswith(_INPAINT):
+                measured_by = _inpaint(source, task, frames, missing, protocol)
+            else:
+                cut = protocol.cut(task, frames)
+                video = frames if task == "double" and protocol.ffmpeg else None
+                measured_by = _measure(cut, missing, protocol, video) if cut else []
+            if not measured_by:
                 say(f"{source.name} is left out of {task}: it has {len(frames)} frames")
                 continue
-            measured_by = _measure(cut, missing, protocol, frames if task == "double" and protocol.ffmpeg else None)
             for method, measured in zip(missing, measured_by, strict=True):
                 record = {"clip": source.name, "task": task, "method": method.name, **measured}
                 memory.add({"key": protocol.key(source, task, method), **record})
         yield from (r for r in map(memory.get, keys) if r is not None and r["windows"])
+
+
+def _inpaint(
+    source: Source, task: str, frames: Sequence[Frame], methods: Sequence[Method], protocol: Protocol
+) -> list[Record]:
+    some = list(frames if protocol.most is None else frames[: _FRAMES * protocol.most])
+    shape = task.removeprefix(_INPAINT)
+    if len(some) < 2:
+        return []
+    if shape == _OBJECT:
+        masks = source.read_masks()[: len(some)]
+        some = some[: len(masks)]
+        if any(mask.shape != (frame.height, frame.width) for mask, frame in zip(masks, some, strict=True)):
+            raise InputError(f"The masks of {source.name} do not fit", "their size is not the clip's", "scale them")
+    else:
+        masks = holes.SHAPES[shape](len(some), some[0].height, some[0].width)
+    return holes.measure(some, masks, methods, flow=protocol.flow)
 
 
 def _measure(

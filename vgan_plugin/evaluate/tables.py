@@ -26,6 +26,7 @@ COLUMNS = (
     ("flicker", "flicker", "{:.2f}"),
     ("sharpness", "sharpness", "{:.3f}"),
     ("rank", "confidence", "{:.2f}"),
+    ("touched", "touched", "{:.0f}"),
     ("vmaf", "VMAF", "{:.2f}"),
     ("vmaf_neg", "VMAF-NEG", "{:.2f}"),
 )
@@ -83,6 +84,8 @@ def summary(records: Sequence[Record], task: str, against: str | None) -> dict[s
         mine = [r for r in records if (r["task"], r["method"]) == (task, method)]
         found["clips"] = len(rows)
         found["frames"] = sum(len(window["frames"]) for r in mine for window in r["windows"])
+        if any("touched" in r for r in mine):
+            found["touched"] = sum(r.get("touched", 0) for r in mine)
         tables = [np.array(r["confidence"]["counts"]) for r in mine if "confidence" in r]
         if tables:
             found["rank"] = confidence.rank_correlation(np.sum(tables, 0))
