@@ -78,6 +78,17 @@ def test_interpolation_has_a_page_too(tmp_path: Path) -> None:
     assert [strip["made"] for strip in facts_of(report)["strips"]] == list(range(10))
 
 
+def test_inpainting_shows_each_frame_beside_what_was_there(tmp_path: Path) -> None:
+    source = clips.write_clip(tmp_path / "logo.mkv", clips.moving_frames(8))
+    options = ("--box", "20,16,16,12", "--to", "0.16", "--model", "lite", "--report", tmp_path / "r.html")
+    run("inpaint", source, tmp_path / "out.mkv", *options)
+    shown = facts_of(tmp_path / "r.html")
+    assert [(strip["made"], {"before", "was", "after"} & set(strip)) for strip in shown["strips"]] == [
+        (number, {"was"}) for number in range(4)
+    ]
+    assert len(shown["pictures"]) == 8
+
+
 def test_the_page_appears_whole_or_not_at_all_and_replaces_nothing_unasked(broken: Path, tmp_path: Path) -> None:
     report = tmp_path / "r.html"
     assert run("fill", broken, tmp_path / "no" / "out.mkv", "--report", report) == 4

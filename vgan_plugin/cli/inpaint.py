@@ -79,6 +79,7 @@ def command(source: Path, output: Path, **options: Any) -> int:
                 generator=shared.open_request(options),
                 encoding=jobs.encoding_of(options),
                 min_confidence=options["min_confidence"],
+                pictures=report_file.pictures,
                 tick=tick,
                 say=out.say,
             )

@@ -11,6 +11,7 @@ from vgan_plugin.fill.background import around
 from vgan_plugin.gaps import GapPolicy, plan_gaps
 from vgan_plugin.hosts.job import Asked, Job, Wishes
 from vgan_plugin.hosts.masks import Holes, survey
+from vgan_plugin.hosts.pictures import PicturesInPlace
 from vgan_plugin.hosts.report import Report
 
 Direction = Literal["both", "forward"]
@@ -66,7 +67,9 @@ def inpaint(
             job.note(f"{seen.whole} frames are hidden whole: they are made from their neighbours")
         masks = holes.read(timeline, width, height)
         scene = Scene(timeline.period_seconds, around(seen.area), cuts=plan.cuts, later=direction == "both")
-        job.report.pictures = None  # those of a plan's targets; there are none
+        if job.wishes.pictures:
+            facts = job.reader.facts
+            job.report.pictures = PicturesInPlace(job.wishes.pictures, aspect=facts.aspect, rotation=facts.rotation)
         job.make(
             lambda frames, maker: inpaint_stream(
                 frames,
