@@ -37,7 +37,14 @@ class Browser:
         assert command
         ours_out, theirs_in = os.pipe()
         theirs_out, ours_in = os.pipe()
-        options = ["--headless", "--no-sandbox", "--disable-gpu", "--remote-debugging-pipe", "--hide-scrollbars"]
+        options = [
+            "--headless",
+            "--no-sandbox",
+            "--disable-gpu",
+            "--disable-dev-shm-usage",
+            "--remote-debugging-pipe",
+            "--hide-scrollbars",
+        ]
         self._process = subprocess.Popen(
             [
                 *(sys.executable, "-c", _START, str(ours_out), str(ours_in)),
