@@ -7,6 +7,7 @@ import json
 import random
 import re
 from collections.abc import Iterator
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -267,6 +268,21 @@ def test_it_is_dark_where_the_reader_likes_it_dark(tab: browser.Browser, tmp_pat
         grounds.append(sum(map(int, rgb[:3])))
     assert grounds[0] > 700
     assert grounds[1] < 100
+
+
+def test_reasons_that_differ_only_in_their_numbers_are_one_line(tab: browser.Browser, tmp_path: Path) -> None:
+    report = many(300)
+    report.unrepaired = [
+        replace(lost, why=f"the gap of {number} frames is longer than max_gap = 24" if number % 2 else "at a cut")
+        for number, lost in enumerate(report.unrepaired)
+    ]
+    (tmp_path / "r.html").write_text(page(report), "utf-8")
+    tab.open(tmp_path / "r.html")
+    lines = tab.run("[...document.querySelectorAll('#summary li')].map(li => li.textContent)")
+    odd, even = len(report.unrepaired) // 2, -(-len(report.unrepaired) // 2)
+    assert f"{odd} gaps not repaired: the gap of … frames is longer than max_gap = …" in lines
+    assert f"{even} gaps not repaired: at a cut" in lines
+    assert len(lines) == 4
 
 
 def test_whoever_cannot_see_it_hears_what_everything_is(tab: browser.Browser, broken: Path, tmp_path: Path) -> None:

@@ -36,6 +36,16 @@ function tally(values) {
   return [...counts].sort((a, b) => b[1] - a[1]);
 }
 
+/* Reasons that differ only in their numbers as one, the most frequent first: [text, how often]. */
+function reasons(counted) {
+  const groups = new Map();
+  for (const [text, count] of counted) {
+    const kind = text.replace(/\d+(\.\d+)?/g, "…"), known = groups.get(kind);
+    groups.set(kind, known ? [known[0] === text ? text : kind, known[1] + count] : [text, count]);
+  }
+  return [...groups.values()].sort((a, b) => b[1] - a[1]);
+}
+
 /* ---- the first lines ---- */
 
 const leftOut = events.left.filter(Boolean).length;
@@ -56,8 +66,8 @@ function head() {
   $("verdict").textContent = verdict();
   $("version").textContent = `Written by vgan ${data.vgan}. This page loads nothing.`;
   const line = (strong, rest) => $("summary").append(make("li", {}, make("strong", { textContent: strong }), rest));
-  for (const [why, count] of tally(events.left.filter(Boolean))) line(`${many(count, "gap")} not repaired: `, why);
-  for (const [why, count] of data.fallbacks) line(`${many(count, "stand-in")}: `, why);
+  for (const [why, count] of reasons(tally(events.left.filter(Boolean)))) line(`${many(count, "gap")} not repaired: `, why);
+  for (const [why, count] of reasons(data.fallbacks)) line(`${many(count, "stand-in")}: `, why);
   if (data.copied) line("Every stream was copied", ", not one frame encoded anew.");
   else line(many(data.frames_out - made.time.length, "frame"), " left as they came.");
   if (made.time.length) {
