@@ -27,6 +27,7 @@ README = ROOT / "README.md"
 PAGE = ROOT / "docs" / "quality.md"
 PICTURES = ROOT / "docs" / "quality"
 RUNS = {
+    "example": ("examples/city.mp4", "--gaps 1,3,7"),
     "middlebury": ("bench/middlebury_other", ""),
     "vid4": ("bench/vid4", "--gaps 1,3 --windows 8"),
     "val": ("val", "--gaps 1,3,7 --predict"),
@@ -34,9 +35,11 @@ RUNS = {
     "val-double": ("val", '--gaps "" --double'),
     "val-inpaint": ("val", '--gaps "" --inpaint --baselines repeat,blend --against blend'),
 }
-"""Name of a run: what of DATA, and how."""
-SHOWN = re.compile(r"sheet-(triplet|gap-1|gap-3)-\w+\.jpg|gain-(gap-1|double)\.svg|place-gap-7\.svg|calibration\.svg")
-"""Plots and sheets that the page shows."""
+"""Name of a run: what of DATA (the example lies in the repository), and how."""
+EXAMPLE = "example"
+SHOWN = re.compile(r"gain-(triplet|gap-1|double)\.svg|place-gap-7\.svg|calibration\.svg")
+SHEETS = re.compile(r"sheet-[\w-]+\.jpg")
+"""What the page shows: plots, and sheets of the example alone; other clips are not ours to show."""
 
 
 def measure(name: str, data: Path, models: list[str], out: Path) -> tuple[str, Path]:
@@ -44,9 +47,13 @@ def measure(name: str, data: Path, models: list[str], out: Path) -> tuple[str, P
     where, how = RUNS[name]
     folder = out / name
     words = [*(w for model in models for w in ("--model", model)), *shlex.split(how), "--out", str(folder)]
-    shown = f"vgan evaluate DATA/{where} " + " ".join(f"--model {m}" for m in models) + f" {how}".rstrip()
+    place = where if name == EXAMPLE else f"DATA/{where}"
+    shown = f"vgan evaluate {place} " + " ".join(f"--model {m}" for m in models) + f" {how}".rstrip()
     print(shown, flush=True)
-    done = subprocess.run([sys.executable, "-m", "vgan_plugin.cli", "evaluate", str(data / where), *words], check=False)
+    done = subprocess.run(
+        [sys.executable, "-m", "vgan_plugin.cli", "evaluate", str((ROOT if name == EXAMPLE else data) / where), *words],
+        check=False,
+    )
     if done.returncode:
         sys.exit(f"{shown}: status {done.returncode}")
     return shown, folder
@@ -59,7 +66,8 @@ def section(name: str, shown: str, folder: Path) -> list[str]:
     lines = ["```", shown, "```", "", f"Measured on {found['date'][:10]}, vgan {found['vgan']}.", ""]
     for task in tables.tasks(records):
         lines += [f"**{task}**", "", *report.figures(records, task, against)]
-    kept = sorted(file.name for file in folder.iterdir() if SHOWN.fullmatch(file.name))
+    names = sorted(file.name for file in folder.iterdir())
+    kept = [n for n in names if SHOWN.fullmatch(n) or (name == EXAMPLE and SHEETS.fullmatch(n))]
     for old in PICTURES.glob(f"{name}.*"):
         old.unlink()
     page = (folder / "report.md").read_text("utf-8")
