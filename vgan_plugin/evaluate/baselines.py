@@ -4,21 +4,40 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
+import numpy as np
+
 from vgan_plugin.errors import ExtraMissing, UsageError
 from vgan_plugin.evaluate import holes, motion
 from vgan_plugin.evaluate.methods import Method, Model, Pairwise
+from vgan_plugin.evaluate.sets import Picture
 from vgan_plugin.types import Frame, Mask, OpenRequest
 
 
-class _Plain(Model):
-    """`repeat` or `blend`, which for holes look for the nearest times at which a pixel was seen."""
+class _Repeat(Model):
+    """vgan's own fallback; for holes, what was seen there at the nearest time."""
 
-    def __init__(self, name: str) -> None:
-        super().__init__(OpenRequest(generator=name), name)
+    def __init__(self) -> None:
+        super().__init__(OpenRequest(generator="repeat"), "repeat")
 
     def inpaint(self, frames: Sequence[Frame], masks: Sequence[Mask]) -> list[Frame] | None:
         """At the same place, without motion."""
-        return holes.nearest(frames, masks, both=self.name == "blend")
+        return holes.nearest(frames, masks)
+
+
+class _Blend(Pairwise):
+    """Both pictures, weighted by time; for holes, what was seen there before and after."""
+
+    def __init__(self) -> None:
+        super().__init__("blend", "1", _blend)
+
+    def inpaint(self, frames: Sequence[Frame], masks: Sequence[Mask]) -> list[Frame] | None:
+        """At the same place, without motion."""
+        return holes.nearest(frames, masks, both=True)
+
+
+def _blend(a: Picture, b: Picture, t: float) -> Picture:
+    mixed: Picture = np.clip(a * (1.0 - t) + b * t + 0.5, 0, 255).astype(np.uint8)
+    return mixed
 
 
 def _dis() -> Method:
@@ -39,8 +58,8 @@ def _rife() -> Method:
 
 
 BASELINES: dict[str, Callable[[], Method]] = {
-    "repeat": lambda: _Plain("repeat"),
-    "blend": lambda: _Plain("blend"),
+    "repeat": _Repeat,
+    "blend": _Blend,
     "dis": _dis,
     "mci": _mci,
     "rife": _rife,

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from vgan_plugin.evaluate import metrics, motion
 from vgan_plugin.evaluate.methods import Method
-from vgan_plugin.evaluate.sets import Picture, rgb8
+from vgan_plugin.evaluate.sets import Picture, from_rgb8, rgb8
 from vgan_plugin.pixels.colour import from_rgb
 from vgan_plugin.pixels.planes import composite
 from vgan_plugin.types import Frame, Mask
@@ -97,14 +97,8 @@ def nearest(frames: Sequence[Frame], masks: Sequence[Mask], *, both: bool = Fals
             rest[ys[~known], xs[~known]] = True
             picture[:, rest] = smooth(picture, ~rest)[:, rest]
         codes: Picture = np.floor(np.clip(picture, 0, 255) + 0.5).astype(np.uint8)
-        full = from_rgb(rgb_of(codes), frame, frame.pts, frame.time_base)
-        made.append(composite(full, frame, mask))
+        made.append(composite(from_rgb8(codes, frame.pts, frame), frame, mask))
     return made
-
-
-def rgb_of(picture: Picture) -> NDArray[np.float32]:
-    """8 bit RGB as float32 in [0, 1]."""
-    return picture.astype(np.float32) / np.float32(255)
 
 
 def smooth(picture: NDArray[np.float32], known: Mask) -> NDArray[np.float32]:

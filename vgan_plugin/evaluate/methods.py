@@ -16,11 +16,10 @@ from numpy.typing import NDArray
 
 from vgan_plugin.bundle import locate, store
 from vgan_plugin.bundle.card import CARD
-from vgan_plugin.evaluate.sets import Picture, label, rgb8
+from vgan_plugin.evaluate.sets import Picture, from_rgb8, label, rgb8
 from vgan_plugin.evaluate.windows import Window
 from vgan_plugin.fill import Inpainter, Scene, fill_gap, inpaint_stream
 from vgan_plugin.fill.background import around
-from vgan_plugin.pixels.colour import from_rgb
 from vgan_plugin.plugins import get_plugin_manager
 from vgan_plugin.types import FillRequest, Frame, FrameGenerator, Made, Mask, OpenRequest, RenderRequest
 
@@ -207,7 +206,7 @@ class Pairwise:
             return None
         return [Answer(as_made(picture, window, frame)) for picture, frame in zip(pictures, window.truth, strict=True)]
 
-    def inpaint(self, _frames: Sequence[Frame], _masks: Sequence[Mask]) -> list[Frame] | None:
+    def inpaint(self, frames: Sequence[Frame], masks: Sequence[Mask]) -> list[Frame] | None:  # noqa: ARG002
         """It knows no holes."""
         return None
 
@@ -217,5 +216,4 @@ class Pairwise:
 
 def as_made(picture: Picture, window: Window, target: Frame) -> Frame:
     """A picture as a frame of the window's own format at the target's time."""
-    rgb = picture.astype(np.float32) / np.float32(255)
-    return from_rgb(rgb, window.before[-1], target.pts, target.time_base)
+    return from_rgb8(picture, target.pts, window.before[-1])

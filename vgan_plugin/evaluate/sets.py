@@ -10,11 +10,12 @@ from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
+from av.video.reformatter import ColorRange
 from numpy.typing import NDArray
 
 from vgan_plugin.errors import DataUnusable, InputError, InputMissing, InputNotVideo
+from vgan_plugin.media.frames import from_av, to_av
 from vgan_plugin.media.reader import VideoReader
-from vgan_plugin.pixels.colour import to_rgb
 from vgan_plugin.types import Colour, Frame, Mask, PixelFormat
 
 Picture = NDArray[np.uint8]
@@ -23,6 +24,9 @@ PERIOD = Fraction(1, 25)
 """Frames are taken as equally far apart, whatever the file's clock says."""
 PICTURES = (".png", ".webp", ".bmp", ".tif", ".tiff", ".jpg", ".jpeg")
 MASKS = "_mask"
+_MATRICES = (1, 4, 5, 6, 7, 9)
+"""Matrices, by their numbers in ITU-T H.273, that FFmpeg's scaler knows; what is untold it takes as BT.601."""
+_UNTOLD = 5
 _GBRP = PixelFormat.parse("gbrp")
 
 
@@ -154,18 +158,29 @@ def _read(files: tuple[Path, ...]) -> list[Frame]:
 
 
 def rgb8(frame: Frame) -> Picture:
-    """What is compared: RGB clipped to 0..1, times 255, rounded half up."""
-    rgb = to_rgb(frame)
-    np.clip(rgb, 0, 1, out=rgb)
-    rgb *= np.float32(255)
-    rgb += np.float32(0.5)
-    return rgb.astype(np.uint8)
+    """What is compared, and what baselines see: the 8 bit RGB that FFmpeg's scaler gives, for all of them alike.
+
+    It is not as exact as vgan's own conversion, but what players and other tools show.
+    """
+    if frame.format == _GBRP:
+        return np.stack([frame.planes[i] for i in (2, 0, 1)])
+    packed = np.asarray(to_av(frame).to_ndarray(format="rgb24"), np.uint8)
+    return np.ascontiguousarray(packed.transpose(2, 0, 1))
 
 
-def from_rgb8(picture: Picture, pts: int = 0) -> Frame:
-    """8 bit RGB as a frame of its own format."""
+def from_rgb8(picture: Picture, pts: int = 0, like: Frame | None = None) -> Frame:
+    """8 bit RGB as a frame: of its own format, or, by FFmpeg's scaler, of that of another frame."""
     red, green, blue = (np.ascontiguousarray(channel) for channel in picture)
-    return Frame((green, blue, red), _GBRP, Colour(matrix=0, full_range=True), pts, PERIOD)
+    frame = Frame((green, blue, red), _GBRP, Colour(matrix=0, full_range=True), pts, PERIOD)
+    if like is None or like.format == _GBRP:
+        return frame
+    matrix = like.colour.matrix if like.colour.matrix in _MATRICES else _UNTOLD
+    scaled = to_av(frame, "rgb24").reformat(
+        format=like.format.name,
+        dst_colorspace=matrix,
+        dst_color_range=ColorRange.JPEG if like.colour.full_range else ColorRange.MPEG,
+    )
+    return replace(from_av(scaled, pts, PERIOD), format=like.format, colour=like.colour)
 
 
 def as_rgb(frame: Frame) -> Frame:
