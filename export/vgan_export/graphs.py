@@ -59,7 +59,7 @@ def feature_ports(generator: Generator, prefix: str = "") -> tuple[Port, ...]:
     """The ports of one frame's `Features`, in order."""
     p = generator.preset
     return (
-        Port(prefix + "image", 10),
+        Port(prefix + "image", 4),
         Port(prefix + "d16", 5, 16),
         Port(prefix + "y16", 3, 16),
         Port(prefix + "y8", 3, 8),

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
+import math
+
 import pytest
 
 torch = pytest.importorskip("torch", reason="needs the training extra")
@@ -10,7 +13,15 @@ from torch import Tensor  # noqa: E402
 from torch.nn import functional as F  # noqa: E402
 
 from vgan_plugin.training import motion  # noqa: E402
-from vgan_plugin.training.generator import NOISE, PRESETS, STRIDE, Features, Generator, Render  # noqa: E402
+from vgan_plugin.training.generator import (  # noqa: E402
+    NOISE,
+    PRESETS,
+    STRIDE,
+    Features,
+    Generator,
+    Render,
+    unshuffled,
+)
 from vgan_plugin.training.recurrence import BOUND, ConvLSTM, State  # noqa: E402
 
 HALF = (-0.5, 0.5)
@@ -196,3 +207,45 @@ def test_several_samples_in_a_batch_are_as_one_by_one(generator: Generator) -> N
             each = (t[i : i + 1] for t in args)
             one_alone = generator.render(fai, fbi, generator.initial_state(fai), *each).rgb
             assert (one_alone - both[i : i + 1]).abs().max() < 1e-4
+
+
+@pytest.mark.parametrize(("factor", "size"), [(2, 3), (8, 1)])
+def test_weights_over_an_unshuffled_picture_are_weights_over_the_picture(factor: int, size: int) -> None:
+    x = torch.rand(2, 3, 16, 32)
+    weight = torch.randn(4, 3 * factor**2, size, size)
+    expected = F.conv2d(F.pixel_unshuffle(x, factor), weight, padding=size // 2)
+    got = F.conv2d(x, unshuffled(weight, factor), stride=factor, padding=size // 2 * factor)
+    torch.testing.assert_close(got, expected, atol=1e-4, rtol=1e-4)
+
+
+def test_the_coarse_search_reads_where_bilinear_sampling_reads_and_outside_is_zero() -> None:
+    a, b = torch.rand(1, 5, 6, 9), torch.rand(1, 5, 6, 9)
+    ca, cb = motion.shares(torch.tensor([[-0.3, 0.7]]))
+    got = motion.search(a, b, ca, cb)
+    reach = torch.arange(-motion.RADIUS, motion.RADIUS + 1).float()
+    costs = []
+    for dy, dx in itertools.product(reach, reach):
+        seen = []
+        for picture, share in ((a, ca), (b, cb)):
+            y, x = (motion.grid(a)[:, i] + share.view(1, 1, 1) * d for i, d in ((0, dy), (1, dx)))
+            at = torch.stack(((2 * x + 1) / 9 - 1, (2 * y + 1) / 6 - 1), -1)
+            seen.append(F.grid_sample(picture, at, padding_mode="zeros", align_corners=False))
+        costs.append(-(seen[0] - seen[1]).abs().sum(1))
+    cost = torch.stack(costs, 1)
+    near, wide = (F.avg_pool2d(cost, k, 1, k // 2, count_include_pad=False) for k in (3, 7))
+    length = torch.tensor([math.hypot(dy, dx) for dy, dx in itertools.product(reach, reach)]).view(1, -1, 1, 1)
+    p = ((0.7 * near + 0.5 * wide - motion.PULL * length) * motion.SHARPNESS).softmax(1)
+    both = torch.tensor(list(itertools.product(reach, reach))).T
+    expected = torch.einsum("kc,nchw->nkhw", both, p)
+    torch.testing.assert_close(got, expected, atol=1e-3, rtol=1e-3)
+
+
+def test_windows_follow_a_smooth_motion_to_a_tenth_of_a_pixel() -> None:
+    noise = torch.Generator().manual_seed(3)
+    far = F.interpolate(torch.rand(1, 1, 24, 32, generator=noise), size=(192, 256), mode="bicubic").clamp(0, 1)
+    a, b = far[..., 8:136, 8:168].contiguous(), far[..., 5:133, 14:174].contiguous()  # by (3, -6) over the span
+    ca, cb = motion.shares(torch.tensor([[-0.5, 0.5]]))
+    found = motion.estimate(motion.evidence(a), motion.evidence(b), ca, cb, PRESETS["lite"].levels)[-1]
+    inner = 2 * found[0, :, 16:-16, 16:-16]
+    assert (inner.mean((1, 2)) - torch.tensor([3.0, -6.0])).abs().max() < 0.1
+    assert (inner - torch.tensor([3.0, -6.0]).view(2, 1, 1)).abs().mean() < 0.1

@@ -10,7 +10,7 @@ Sizes: height and width are multiples of `STRIDE`; whoever calls pads (replicati
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -25,6 +25,7 @@ NOISE = 16  # channels of noise, at 1/16
 SMALL = 16  # channels of the few small maps (motion, times), zeros included
 MISFIT = 0.03  # difference of luma along the built-in motion from which corrections count in full
 FAINT = 1e-4  # power of detail below which it is not worth a judgement
+ADDED = 0.1  # share of what is added to a dream where frames before it are seen
 HOLE = 1e-3  # share below which a pixel counts as unseen
 BLOCK, LEAD = 32, 8  # frames of a chain's block, and of its lead-in
 
@@ -53,28 +54,28 @@ PRESETS = {
         Preset(
             name="base",
             c4=32, c8=48, c16=64, state=64, fusion=(32, 48, 64),
-            levels=(Level(16, 3, 20, True), Level(8, 3, 12, True), Level(4, 3, 8, False), Level(2, 2, 6, False)),
+            levels=(Level(16, 3, 10), Level(8, 3, 6), Level(4, 2), Level(2, 2)),
         ),
         Preset(
             name="lite",
             c4=16, c8=32, c16=48, state=32, fusion=(16, 32, 48),
-            levels=(Level(16, 2, 12, True), Level(8, 2, 8, True), Level(4, 1, 6, False), Level(2, 1, 4, False)),
+            levels=(Level(16, 2, 8), Level(8, 1, 6), Level(4, 1), Level(2, 1)),
         ),
         Preset(
             name="tiny",
             c4=16, c8=16, c16=16, state=16, fusion=(16, 16, 16),
-            levels=(Level(16, 1, 6, False), Level(8, 1, 6, False), Level(4, 1, 4, False), Level(2, 1, 4, False)),
+            levels=(Level(16, 1, 4), Level(8, 1, 4), Level(4, 1), Level(2, 1)),
         ),
         Preset(
             name="dream",
             c4=16, c8=16, c16=32, state=64, fusion=(32, 48, 64),
-            levels=(Level(16, 1, 2, False), Level(8, 1, 2, False), Level(4, 1, 2, False), Level(2, 1, 2, False)),
+            levels=(Level(16, 1, 2), Level(8, 1, 2), Level(4, 1), Level(2, 1)),
             cell="gru", synthesises=True,
         ),
         Preset(
             name="textbook",
             c4=16, c8=16, c16=16, state=32, fusion=(16, 16, 32),
-            levels=(Level(16, 1, 2, False), Level(8, 1, 2, False), Level(4, 1, 2, False), Level(2, 1, 2, False)),
+            levels=(Level(16, 1, 2), Level(8, 1, 2), Level(4, 1), Level(2, 1)),
             synthesises=True,
         ),
     )
@@ -96,7 +97,7 @@ class Features(NamedTuple):
     """What `encode` keeps of one source frame.
 
     Attributes:
-        image: (n, 10, H, W): RGB times validity, its second differences along y and x, validity.
+        image: (n, 4, H, W): RGB times validity, validity.
         d16, y16, y8, y4, y2: evidence for the motion search, see `motion.Evidence`.
         f4, f8, f16: learned, (n, c, H/k, W/k).
     """
@@ -151,6 +152,20 @@ def conv(inputs: int, outputs: int, stride: int = 1) -> nn.Sequential:
 def zero(inputs: int, outputs: int, size: int = 3) -> nn.Conv2d:
     """A convolution that starts at zero: what it feeds starts as the built-in motion left it."""
     return convolution(inputs, outputs, size, std=0.0)
+
+
+def unshuffled(weight: Tensor, factor: int) -> Tensor:
+    """Weights over `pixel_unshuffle(x, factor)` as weights over x itself, for a stride of `factor`: no copy of x.
+
+    Args:
+        weight: (outputs, inputs * factor**2, k, k).
+        factor: of the unshuffling.
+
+    Returns: (outputs, inputs, k * factor, k * factor).
+    """
+    outputs, _, k, _ = weight.shape
+    parts = weight.reshape(outputs, -1, factor, factor, k, k).permute(0, 1, 4, 2, 5, 3)
+    return parts.reshape(outputs, -1, k * factor, k * factor)
 
 
 class Residual(nn.Module):
@@ -228,25 +243,38 @@ class Fusion(nn.Module):
         self.body2 = conv(w2, w2)
         self.leave2 = zero(w2, 16)
 
-    def forward(self, pictures: Tensor, seen4: Tensor, seen8: Tensor, motion8: Tensor, known: Tensor) -> Tensor:
+    def forward(
+        self, pictures: Tensor, covers: Tensor, seen4: Tensor, seen8: Tensor, motion8: Tensor, known: Tensor
+    ) -> Tensor:
         """Judge what is seen from the target.
 
         Args:
-            pictures: (n, 32, H/2, W/2) warped references, their difference, validity, times.
+            pictures: (n, 7, H, W) warped references and their difference.
+            covers: (n, 4, H/2, W/2) validity, times.
             seen4: (2n, c4, H/4, W/4) warped features of a, then of b.
             seen8: (2n, c8, H/8, W/8) the same at 1/8.
             motion8: (n, w8, H/8, W/8) what the flow head at 1/8 thought.
-            known: (n, 256, H/8, W/8) known part and mask, unshuffled.
+            known: (n, 4, H, W) known part and mask.
 
         Returns: (n, 16, H/2, W/2): logits of a, b and paint, log scale of the error, residual unshuffled (12).
         """
-        x2 = self.enter2(pictures)
+        entry: Any = self.enter2[0]
+        first = entry[0].weight  # over the pictures unshuffled by 2, then over the covers
+        x = F.conv2d(pictures, unshuffled(first[:, :28], 2), entry[0].bias, 2, 2)
+        x2 = self.enter2[1](entry[1](x + F.conv2d(covers, first[:, 28:], padding=1)))
         x4 = self.enter4(x2) + self.features4(torch.cat(seen4.chunk(2), 1))
-        x8 = self.enter8(x4) + self.features8(torch.cat(seen8.chunk(2), 1)) + motion8 + self.known8(known)
+        x8 = F.conv2d(known, unshuffled(self.known8.weight, 8), self.known8.bias, 8)
+        x8 = x8 + self.enter8(x4) + self.features8(torch.cat(seen8.chunk(2), 1)) + motion8
         x8 = self.body8(F.leaky_relu(x8, 0.1))
         x4 = self.body4(F.leaky_relu(x4 + upsample(self.leave8(x8)), 0.1))
         out: Tensor = self.leave2(self.body2(x2 + upsample(self.leave4(x4))))
         return out
+
+
+def grey(x: Tensor) -> Tensor:
+    """Mean of three channels."""
+    red, green, blue = x.chunk(3, 1)
+    return (red + green + blue) / 3
 
 
 def smooth(fused: Tensor, cover: Tensor, known: Tensor, mask: Tensor) -> Tensor:
@@ -267,7 +295,7 @@ def smooth(fused: Tensor, cover: Tensor, known: Tensor, mask: Tensor) -> Tensor:
         sums.append(F.avg_pool2d(sums[-1], 2))
         shares.append(F.avg_pool2d(shares[-1], 2))
     for _ in range(2):  # the coarsest level reaches far
-        sums[-1], shares[-1] = (F.avg_pool2d(t, 7, 1, 3, count_include_pad=False) for t in (sums[-1], shares[-1]))
+        sums[-1], shares[-1] = (motion.mean(t, 7) for t in (sums[-1], shares[-1]))
     picture = (sums[-1] + 0.5 * HOLE) / (shares[-1] + HOLE)  # grey where there is nothing at all
     for total, share in zip(sums[-2::-1], shares[-2::-1], strict=True):
         picture = total + (1 - share) * upsample(picture)
@@ -290,9 +318,9 @@ def doubt(fused: Tensor, apart: Tensor) -> Tensor:
 
     def power(x: Tensor) -> Tensor:
         """Of what the smooth picture lacks: variance within cells of 4x4, over some 20x20 pixels."""
-        x = x.mean(1, keepdim=True)
+        x = grey(x)
         variance = F.avg_pool2d(x * x, 4) - F.avg_pool2d(x, 4).square()
-        return F.avg_pool2d(variance, 5, 1, 2, count_include_pad=False)
+        return motion.mean(variance, 5)
 
     share = 0.45 * power(apart) / (power(fused) + FAINT) - 0.3
     return upsample(upsample(share.clamp(0.002, 0.8)))
@@ -344,10 +372,9 @@ class Generator(nn.Module):
             valid: (n, 1, H, W), 1 = trust this pixel.
         """
         rgb = frame * valid
-        bends = motion.second_differences(rgb) * -F.max_pool2d(-valid, 3, 1, 1)  # not across a damaged edge
         luma = (rgb * torch.tensor(motion.LUMA).to(rgb).view(1, 3, 1, 1)).sum(1, keepdim=True)
         learned = self.encoder(torch.cat((rgb - 0.5 * valid, valid), 1))
-        return Features(torch.cat((rgb, bends, valid), 1), *motion.evidence(luma), *learned)
+        return Features(torch.cat((rgb, valid), 1), *motion.evidence(luma), *learned)
 
     def initial_state(self, features: Features) -> State:
         """The empty memory that every chain starts from."""
@@ -410,39 +437,42 @@ class Generator(nn.Module):
         flow2, motion8, misfit = self._flow(a, b, state, offsets, noise)
         flow = motion.double(flow2)
         seen = motion.warp(torch.cat((a.image, b.image)), flow)
-        valid = seen[:, 9:]
-        warped = motion.sharpen(seen, flow) / valid.clamp(min=1e-3)
+        valid = seen[:, 3:]
+        warped = motion.sharpen(seen[:, :3], valid, flow) / valid.clamp(min=1e-3)
         (wa, wb), (va, vb) = warped.chunk(2), valid.chunk(2)
         both = va * vb  # one reference alone disagrees with nobody
         difference = both * (wa - wb)
-        apart = difference.abs().mean(1, keepdim=True)
+        apart = grey(difference.abs())
         times = offsets.view(n, 2, 1, 1)
 
         flow4, flow8 = F.avg_pool2d(flow2, 2) / 2, F.avg_pool2d(flow2, 4) / 4
-        half = F.pixel_unshuffle(torch.cat((wa - 0.5, wb - 0.5, apart), 1), 2)
         covers = F.avg_pool2d(torch.cat((va, vb), 1), 2)
         out = self.fusion(
-            torch.cat((half, covers, times.expand_as(covers)), 1),
+            torch.cat((wa - 0.5, wb - 0.5, apart), 1),
+            torch.cat((covers, times.expand_as(covers)), 1),
             motion.warp(torch.cat((a.f4, b.f4)), flow4),
             motion.warp(torch.cat((a.f8, b.f8)), flow8),
             motion8,
-            F.pixel_unshuffle(torch.cat((known * (1 - mask), mask), 1), 8),
+            torch.cat((known * (1 - mask), mask), 1),
         )
-        maps = upsample(out[:, :4])
+        favour, paint_more, unsure = upsample(torch.cat((out[:, :1] - out[:, 1:2], out[:, 2:4]), 1)).chunk(3, 1)
         # The nearer reference weighs more; on one side (a prediction) much more.
         power = torch.where(times[:, :1] * times[:, 1:] < 0, 1.0, 3.0)
-        trust = (torch.cat((va, vb), 1) + 1e-4).log() - power * (times.abs() + 1e-3).log()
-        sure = (trust + maps[:, :2]).softmax(1)
-        fused = sure[:, :1] * wa + sure[:, 1:] * wb
+        nearer = power * ((times[:, 1:].abs() + 1e-3) / (times[:, :1].abs() + 1e-3)).log()
+        sure = (((va + 1e-4) / (vb + 1e-4)).log() + nearer + favour).sigmoid()
+        fused = wb + sure * (wa - wb)
         cover = torch.maximum(va, vb)
         share = torch.maximum(doubt(fused, difference), 0.998 - cover)
-        painted = ((share / (1 - share)).log() + maps[:, 2:3]).sigmoid()
+        painted = ((share / (1 - share)).log() + paint_more).sigmoid()
         paint = upsample(upsample(smooth(fused, cover, known, mask)))
-        rgb = fused + painted * (paint - fused) + upsample(misfit) * F.pixel_shuffle(out[:, 4:], 2)
-        weights = torch.cat((sure * (1 - painted), painted), 1)
+        added = upsample(misfit)
+        if self.preset.synthesises:  # where there is something to go on from, it goes on, and little is added a frame
+            added = added * (1 - (1 - ADDED) * cover)
+        rgb = fused + painted * (paint - fused) + added * F.pixel_shuffle(out[:, 4:], 2)
+        weights = torch.cat((sure * (1 - painted), (1 - sure) * (1 - painted), painted), 1)
 
-        disagreement = F.avg_pool2d(apart, 3, 1, 1, count_include_pad=False) + 0.1 * (1 - both)
-        scale = (0.5 * disagreement + 0.01).log() + maps[:, 3:]
+        disagreement = motion.mean(apart, 3) + 0.1 * (1 - both)
+        scale = (0.5 * disagreement + 0.01).log() + unsure
         confidence = 1 / (1 + 50 * scale.clamp(-8, 2).exp())
         towards = torch.cat((flow[:n].flip(1), flow[n:].flip(1)), 1)
         return Render(rgb, confidence, scale, towards, weights, torch.cat((wa, wb), 1))
@@ -486,7 +516,7 @@ class Generator(nn.Module):
         _, c = correct(self.head4, a.f4, b.f4, v4, 1 / 16, c, upsample(self.down8(motion8)))
         built_in = motion.sides(v2, ca, cb)
         ya, yb = motion.warp(torch.cat((a.y2, b.y2))[:, :1], built_in).chunk(2)
-        misfit = (F.avg_pool2d((ya - yb).abs(), 5, 1, 2, count_include_pad=False) / MISFIT).clamp(max=1)
+        misfit = (motion.mean((ya - yb).abs(), 5) / MISFIT).clamp(max=1)
         if self.preset.synthesises:
             misfit = torch.ones_like(misfit)
         return built_in + torch.cat((misfit * c).chunk(2, 1)), motion8, misfit

@@ -6,9 +6,11 @@ to reference b, given on the *target's* own grid. A target pixel p is seen in a 
 p + cb * velocity, with ca = oa / (ob - oa), cb = ob / (ob - oa) for the signed times oa, ob of the references relative
 to the target.
 
-Coarse search by oriented-gradient descriptors at 1/16, then robust Gauss-Newton steps with Horn-Schunck smoothing
-(Horn and Schunck, "Determining optical flow", 1981; weights as in Black and Anandan, 1996) at 1/16, 1/8, 1/4 and 1/2.
-Everything is made of operators that export to ONNX opset 20 with dynamic height and width.
+Coarse search by oriented-gradient descriptors at 1/16, then robust Gauss-Newton steps (weights as in Black and Anandan,
+1996): at 1/16 and 1/8 with smoothing by diffusion (Horn and Schunck, "Determining optical flow", 1981), on pictures at
+1/4 and 1/2 with smoothing by windows (Lucas and Kanade, 1981) on a field of half their resolution, which is as fine as
+windows can tell. Everything is made of operators that export to ONNX opset 20 with dynamic height and width, few and
+large ones: on a CPU a small operator costs as much as its start.
 """
 
 from __future__ import annotations
@@ -23,6 +25,8 @@ RADIUS = 7  # of the coarse search, in cells of 16 px: +-112 px over the span
 PULL = 0.005  # cost of a cell's length: still scenes stay still
 SHARPNESS = 33.1  # of the softmax over candidates
 ALPHA = 2e-3  # weight of smoothness against the data, for intensities in [0, 1]
+HOLD = 4e-5  # weight of the field as it is against the data in a window
+MOMENTUM = 0.4  # of the diffusion: as smooth in half of the iterations
 ROBUST = 0.02  # residual at which a pixel's weight has fallen to 0.7
 CALM = (5, 9)  # windows over which the motion is made calmer, in cells
 PRECISE = 1e-4  # squared difference below which a better match says nothing: noise matches too
@@ -32,12 +36,11 @@ LUMA = (0.299, 0.587, 0.114)
 
 
 class Level(NamedTuple):
-    """One pass of the pyramid: stride, Gauss-Newton steps, Jacobi iterations of each, whether neighbours are tried."""
+    """One pass of the pyramid: stride of its pictures, Gauss-Newton steps, iterations of the diffusion in each."""
 
     stride: int
     steps: int
-    jacobi: int
-    propagate: bool
+    iterations: int = 0
 
 
 class Evidence(NamedTuple):
@@ -68,13 +71,6 @@ def blur(x: Tensor, kernel: Tensor) -> Tensor:
     x = F.pad(x, (n // 2,) * 4, mode="replicate")
     x = F.conv2d(x, kernel.view(1, 1, 1, n).expand(c, 1, 1, n), groups=c)
     return F.conv2d(x, kernel.view(1, 1, n, 1).expand(c, 1, n, 1), groups=c)
-
-
-def fixed(x: Tensor, rows: list[float]) -> Tensor:
-    """One fixed 3x3 filter on every channel, edges replicated."""
-    c = x.shape[1]
-    kernel = torch.tensor(rows).to(x).view(1, 1, 3, 3).expand(c, 1, 3, 3)
-    return F.conv2d(F.pad(x, (1, 1, 1, 1), mode="replicate"), kernel, groups=c)
 
 
 def derivatives(x: Tensor) -> Tensor:
@@ -195,52 +191,72 @@ def search(a: Tensor, b: Tensor, ca: Tensor, cb: Tensor) -> Tensor:
     return (p @ both).transpose(1, 2).reshape(n, 2, h, w)
 
 
-def propagate(y: Tensor, v: Tensor, ca: Tensor, cb: Tensor) -> Tensor:
-    """Each pixel keeps its own, a neighbour's or the zero velocity, whichever matches best in a 5x5 window.
+def linearise(y: Tensor, v: Tensor, ca: Tensor, cb: Tensor, *, whole: bool) -> Tensor:
+    """Robust normal equations of every pixel: what a change of the velocity does to the difference of a and b.
 
     Args:
         y: (2n, 3, h, w) luma and derivatives of a, then of b.
         v: (n, 2, h, w) velocity in cells.
         ca: share towards a.
         cb: share towards b.
+        whole: against the whole velocity instead of its change.
+
+    Returns: (n, 15, h, w), terms of each of the three pictures: weighted gy gy, gy gx, gx gx, gy e, gx e.
     """
-    n, _, h, w = v.shape
-    p = F.pad(v, (1, 1, 1, 1), mode="replicate")
-    tries = [v, *(p[:, :, i : i + h, j : j + w] for i, j in ((0, 1), (2, 1), (1, 0), (1, 2))), torch.zeros_like(v)]
-    kept, best = v, torch.zeros(())
-    for i, u in enumerate(tries):
-        m = warp(y, sides(u, ca, cb))
-        error = blur((m[:n] - m[n:]).abs().sum(1, keepdim=True), gaussian(5, 1.5))
-        if i:
-            kept, best = torch.where(error < best, u, kept), torch.minimum(error, best)
-        else:
-            best = error
-    return kept
+    a, b = warp(y, sides(v, ca, cb)).chunk(2)
+    r = b - a
+    g = F.conv2d(cb * b - ca * a, slopes(v), padding=1)
+    gy, gx = g.chunk(2, 1)
+    power = F.conv2d(r * r, r.new_ones(1, 3, 1, 1))
+    # The outermost pixels have no derivative; nothing pulls there.
+    weight = inside(v) * ROBUST / (power + ROBUST**2).sqrt()
+    e = r - gy * v[:, :1] - gx * v[:, 1:] if whole else r
+    wy, wx = gy * weight, gx * weight
+    return torch.cat((gy * wy, gy * wx, gx * wx, e * wy, e * wx), 1)
 
 
-def refine(y: Tensor, v: Tensor, ca: Tensor, cb: Tensor, jacobi: int) -> Tensor:
+def window(size: int, sigma: float, like: Tensor) -> Tensor:
+    """Gaussian window (1, 1, size, size). Zeros are outside: what is compared or divided is weighted alike there."""
+    k = gaussian(size, sigma)
+    return (k.view(-1, 1) * k).view(1, 1, size, size).to(like)
+
+
+def slopes(like: Tensor) -> Tensor:
+    """Central differences of three channels as one filter: d/dy of each, then d/dx of each."""
+    kernel = torch.zeros(6, 3, 3, 3)
+    for c in range(3):
+        kernel[c, c, 0, 1], kernel[c, c, 2, 1] = -0.5, 0.5
+        kernel[3 + c, c, 1, 0], kernel[3 + c, c, 1, 2] = -0.5, 0.5
+    return kernel.to(like)
+
+
+def inside(like: Tensor) -> Tensor:
+    """(1, 1, h, w): 0 for the outermost pixels, else 1."""
+    h, w = like.shape[-2:]
+    at = grid(like)
+    last = torch.tensor([h - 1, w - 1], device=like.device, dtype=torch.float32).view(1, 2, 1, 1)
+    edge: Tensor = torch.minimum(at, last - at).amin(1, keepdim=True).clamp(max=1)
+    return edge
+
+
+def summed(size: int, sigma: float, like: Tensor) -> Tensor:
+    """Sums each term of `linearise` over its three pictures and a Gaussian window: a filter (5, 15, size, size)."""
+    return torch.kron(torch.eye(5), torch.ones(1, 3)).view(5, 15, 1, 1).to(like) * window(size, sigma, like)
+
+
+def refine(y: Tensor, v: Tensor, ca: Tensor, cb: Tensor, iterations: int) -> Tensor:
     """One robust Gauss-Newton step on luma and its gradient, with Horn-Schunck smoothing around it.
 
-    The update w solves (G + alpha I) w = -g + alpha (smooth(v + w) - v) by Jacobi iterations, G and g the windowed
-    normal equations. Written as w <- D smooth(w) + k, with D, k fixed, so that one iteration is one small
-    convolution, one product and one sum. Outside the picture nothing pulls: the smoothing window is renormalised.
+    The update w solves (G + alpha I) w = -g + alpha (smooth(v + w) - v) by Jacobi iterations with momentum, G and g the
+    windowed normal equations. Written as w <- D smooth(w) + k, with D, k fixed, so that one iteration is one small
+    convolution and a few sums. Outside the picture nothing pulls: the smoothing window is renormalised.
     """
-    n = v.shape[0]
-    m = warp(y, sides(v, ca, cb))
-    a, b = m[:n], m[n:]
-    r = b - a
-    da, db = derivatives3(a), derivatives3(b)
-    g = cb * db - ca * da  # (n, 6, h, w): d/dy of (Y, Yy, Yx), then d/dx of them
-    gy, gx = g[:, :3], g[:, 3:]
-    weight = ROBUST / (r.square().sum(1, keepdim=True) + ROBUST**2).sqrt()
-    terms = torch.cat([(t.sum(1, keepdim=True)) for t in (gy * gy, gy * gx, gx * gx, gy * r, gx * r)], 1) * weight
-    yy, yx, xx, ry, rx = blur(terms, gaussian(5, 1.2)).chunk(5, 1)
+    yy, yx, xx, ry, rx = F.conv2d(linearise(y, v, ca, cb, whole=False), summed(5, 1.2, v), padding=2).chunk(5, 1)
     yy, xx = yy + ALPHA, xx + ALPHA
     det = yy * xx - yx * yx
     iyy, iyx, ixx = xx / det, -yx / det, yy / det
-    inside = torch.ones_like(det)
     eight = SMOOTH.to(v)
-    share = 1 / F.conv2d(inside, eight.view(1, 1, 3, 3), padding=1)
+    share = 1 / F.conv2d(torch.ones_like(v[:1, :1]), eight.view(1, 1, 3, 3), padding=1)
     # smooth(u)[own axis], smooth(u)[other axis] in one convolution from the four products of the last iteration
     pairs = torch.zeros(4, 4, 3, 3, dtype=v.dtype, device=v.device)
     for out, axis in enumerate((0, 1, 1, 0)):
@@ -250,22 +266,31 @@ def refine(y: Tensor, v: Tensor, ca: Tensor, cb: Tensor, jacobi: int) -> Tensor:
     ky = iyy * (ALPHA * pull[:, :1] - ry) + iyx * (ALPHA * pull[:, 1:] - rx)
     kx = iyx * (ALPHA * pull[:, :1] - ry) + ixx * (ALPHA * pull[:, 1:] - rx)
     k = torch.cat((ky, kx, torch.zeros_like(ky), torch.zeros_like(kx)), 1)
-    q = k
-    for _ in range(jacobi - 1):
-        q = d * F.conv2d(q, pairs, padding=1) + k
+    last, q = torch.zeros_like(k), k
+    for _ in range(iterations - 1):
+        last, q = q, d * F.conv2d(q, pairs, padding=1) + k + MOMENTUM * (q - last)
     return v + (q[:, :2] + q[:, 2:]).clamp(-LONGEST_STEP, LONGEST_STEP)
 
 
 SMOOTH = torch.tensor([[1.0, 2.0, 1.0], [2.0, 0.0, 2.0], [1.0, 2.0, 1.0]]) / 12
 
 
-def derivatives3(x: Tensor) -> Tensor:
-    """Central differences of three channels: (n, 6, H, W), d/dy of each, then d/dx of each; edges replicated."""
-    kernel = torch.zeros(6, 1, 3, 3, dtype=x.dtype, device=x.device)
-    kernel[:3, 0, 0, 1], kernel[:3, 0, 2, 1] = -0.5, 0.5
-    kernel[3:, 0, 1, 0], kernel[3:, 0, 1, 2] = -0.5, 0.5
-    x = F.pad(x, (1, 1, 1, 1), mode="replicate")
-    return torch.cat((F.conv2d(x, kernel[:3], groups=3), F.conv2d(x, kernel[3:], groups=3)), 1)
+def track(y: Tensor, v: Tensor, ca: Tensor, cb: Tensor) -> Tensor:
+    """One robust Gauss-Newton step for a field half as fine as the pictures: one velocity for each window of them.
+
+    Args:
+        y: (2n, 3, 2h, 2w) luma and derivatives of a, then of b.
+        v: (n, 2, h, w) velocity in its own cells.
+        ca: share towards a.
+        cb: share towards b.
+    """
+    terms = F.conv2d(linearise(y, double(v), ca, cb, whole=True), summed(2, 1e9, v), stride=2)
+    terms = F.conv2d(terms, window(5, 1.0, v).expand(5, 1, 5, 5), padding=2, groups=5)
+    yy, yx, xx, ry, rx = terms.chunk(5, 1)
+    yy, xx = yy + HOLD, xx + HOLD
+    ry, rx = ry - 2 * HOLD * v[:, :1], rx - 2 * HOLD * v[:, 1:]
+    found = torch.cat((yx * rx - xx * ry, yx * ry - yy * rx), 1) / (2 * (yy * xx - yx * yx))
+    return v + (found - v).clamp(-LONGEST_STEP / 2, LONGEST_STEP / 2)
 
 
 def double(v: Tensor) -> Tensor:
@@ -286,16 +311,16 @@ def calm(y: Tensor, v: Tensor, ca: Tensor, cb: Tensor) -> Tensor:
         ca: share towards a.
         cb: share towards b.
     """
-    n = v.shape[0]
 
     def error(v: Tensor) -> Tensor:
-        m = warp(y, sides(v, ca, cb))
-        return blur((m[:n] - m[n:]).square().sum(1, keepdim=True), gaussian(5, 1.2))
+        a, b = warp(y, sides(v, ca, cb)).chunk(2)
+        return F.conv2d((a - b).square(), window(5, 1.2, v).expand(1, 3, 5, 5), padding=2)
 
     now = error(v)
     for size in CALM:
         weight = 1 / (now + PRECISE)
-        mean = blur(torch.cat((v * weight, weight), 1), gaussian(size, size / 4))
+        weighed = torch.cat((v * weight, weight), 1)
+        mean = F.conv2d(weighed, window(size, size / 4, v).expand(3, 1, size, size), padding=size // 2, groups=3)
         calmer = mean[:, :2] / mean[:, 2:]
         then = error(calmer)
         kept = then < WORSE * now + SLACK
@@ -313,11 +338,9 @@ def settle(y: Tensor, v: Tensor, ca: Tensor, cb: Tensor, level: Level) -> Tensor
         cb: share towards b.
         level: which steps.
     """
-    if level.propagate:
-        v = propagate(y, v, ca, cb)
     for _ in range(level.steps):
-        v = refine(y, v, ca, cb, level.jacobi)
-    return calm(y, v, ca, cb)
+        v = refine(y, v, ca, cb, level.iterations)
+    return v
 
 
 def estimate(a: Evidence, b: Evidence, ca: Tensor, cb: Tensor, levels: tuple[Level, ...]) -> list[Tensor]:
@@ -332,25 +355,44 @@ def estimate(a: Evidence, b: Evidence, ca: Tensor, cb: Tensor, levels: tuple[Lev
 
     Returns: for each level the settled velocity (n, 2, H/k, W/k), in its own cells.
     """
-    v = search(a.d16, b.d16, ca, cb)
-    found = []
-    for level, ya, yb in zip(levels, a[1:], b[1:], strict=True):
-        v = settle(torch.cat((ya, yb)), v if level.stride == 16 else double(v), ca, cb, level)
-        found.append(v)
-    return found
+    y16, y8, y4, y2 = (torch.cat(pair) for pair in zip(a[1:], b[1:], strict=True))
+    l16, l8, l4, l2 = levels
+    v16 = settle(y16, search(a.d16, b.d16, ca, cb), ca, cb, l16)
+    v8 = settle(y8, double(v16), ca, cb, l8)
+    v = v8
+    for _ in range(l4.steps):
+        v = track(y4, v, ca, cb)
+    v = v4 = double(v)
+    for _ in range(l2.steps):
+        v = track(y2, v, ca, cb)
+    return [v16, v8, v4, double(calm(y4, v, ca, cb))]
 
 
-def second_differences(x: Tensor) -> Tensor:
-    """Second differences of three channels, (n, 6, H, W): along y of each, then along x; edges replicated."""
-    return torch.cat((fixed(x, [0, 1, 0, 0, -2, 0, 0, 1, 0]), fixed(x, [0, 0, 0, 1, -2, 1, 0, 0, 0])), 1)
+def mean(x: Tensor, size: int) -> Tensor:
+    """Mean of a window around every pixel, of what of it lies in the picture; of each channel alone."""
+    c = x.shape[1]
+    ones = x.new_ones(1, 1, size, size)
+    there = F.conv2d(torch.ones_like(x[:1, :1]), ones, padding=size // 2)  # a convolution is faster than a pooling
+    return F.conv2d(x, ones.expand(c, 1, size, size), padding=size // 2, groups=c) / there
 
 
-def sharpen(warped: Tensor, flow: Tensor) -> Tensor:
-    """Catmull-Rom from a bilinear warp of [picture, its second differences]: (m, 9, H, W) -> (m, 3, H, W).
+def sharpen(x: Tensor, valid: Tensor, flow: Tensor) -> Tensor:
+    """Cubic interpolation (Catmull-Rom) from what a bilinear warp gave, wherever all that it needs is valid.
 
-    Subtracting q * D with q = phase (1 - phase) / 2 for each axis turns linear into cubic interpolation (Keys, 1981,
-    a = -1/2, without the cross term).
+    Subtracting q times the second difference, with q = phase (1 - phase) / 2 for each axis, turns linear into cubic
+    interpolation (Keys, 1981, a = -1/2, without the cross term). Second differences of the warped picture are the
+    warped second differences wherever the flow is smooth.
+
+    Args:
+        x: (n, C, H, W) the warped pictures.
+        valid: (n, 1, H, W) their warped validity.
+        flow: (n, 2, H, W) the flow that they were read along.
     """
+    c = x.shape[1]
+    second = torch.tensor([1.0, -2.0, 1.0]).to(x)
     phase = flow - flow.floor()
-    q = 0.5 * phase * (1 - phase)
-    return warped[:, :3] - q[:, :1] * warped[:, 3:6] - q[:, 1:] * warped[:, 6:9]
+    whole = inside(x) * -F.max_pool2d(-valid, 3, 1, 1)  # not across a damaged edge, nor the picture's
+    q = 0.5 * whole * phase * (1 - phase)
+    down = F.conv2d(x, second.view(1, 1, 3, 1).expand(c, 1, 3, 1), padding=(1, 0), groups=c)
+    across = F.conv2d(x, second.view(1, 1, 1, 3).expand(c, 1, 1, 3), padding=(0, 1), groups=c)
+    return x - q[:, :1] * down - q[:, 1:] * across
