@@ -47,7 +47,7 @@ hosts:
 	touch $@
 
 .venv/.test: pyproject.toml requirements-dev.txt | .venv/bin/python
-	.venv/bin/python $(PIP) -r requirements-dev.txt -e ".[train,export,moviepy,dev]"
+	.venv/bin/python $(PIP) -r requirements-dev.txt -e ".[train,export,evaluate,moviepy,dev]"
 	touch $@ .venv/.demo
 
 .venv-plain/.done: pyproject.toml
