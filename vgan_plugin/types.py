@@ -311,6 +311,22 @@ class FrameGenerator(Protocol):
         ...
 
 
+@runtime_checkable
+class Synthesizer(FrameGenerator, Protocol):
+    """A generator that can begin with noise alone: what the task ``synthesize`` needs. Its `render` is asked for frames
+    without references, too, and for some whose only reference is b.
+    """
+
+    def seed(self, seed: int, like: Frame) -> Any:
+        """The state that a video begins with.
+
+        Args:
+            seed: which video: the same seed gives the same.
+            like: a frame of its format and size; its samples mean nothing.
+        """
+        ...
+
+
 @dataclass(frozen=True, eq=False)
 class FillRequest:
     """One gap to fill: the host's call, stateless.

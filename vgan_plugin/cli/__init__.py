@@ -19,7 +19,10 @@ import vgan_plugin
 from vgan_plugin.cli.output import error_line, leave_stdout, open_closed_streams, print_json
 from vgan_plugin.errors import UsageError, VganError
 
-COMMANDS = ("fill", "interpolate", "inpaint", "scan", "pipe", "models", "doctor", "bench", "train", "export", "evaluate")
+COMMANDS = (
+    *("fill", "interpolate", "inpaint", "extend", "synthesize", "scan", "pipe"),
+    *("models", "doctor", "bench", "train", "export", "evaluate"),
+)
 INTERRUPTED = 130
 _COMPLETION = "_VGAN_COMPLETE"
 """Set by a shell that wants to know what could come next."""

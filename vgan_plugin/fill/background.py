@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from vgan_plugin.pixels.flow import Field, View, box, flow, look, sample
+from vgan_plugin.pixels.flow import LUMA, Field, View, box, catmull_rom, flow, look, sample
 from vgan_plugin.pixels.planes import chroma_mask
 from vgan_plugin.types import Frame, Mask, PixelFormat, Plane
 
@@ -25,7 +25,6 @@ FLOOR, PER_FRAME, UNSURE = 0.01, 0.002, 0.04
 one side shows it."""
 APART, PART = 1.5, 0.05
 """Pixels, and share of its length, by which motion there and back may differ: beyond, it is not the same thing."""
-LUMA = (0.299, 0.587, 0.114)
 
 
 @dataclass(frozen=True, eq=False)
@@ -244,9 +243,8 @@ def read(plane: Plane, hidden: Mask, y: Field, x: Field) -> Field:
 def _weights(f: Field) -> tuple[Field, Field]:
     """Weights of the samples at -1, 0, 1, 2, each (4, n): Catmull-Rom's and linear ones."""
     f = f.astype(np.float32)
-    g, h, none = f * f, f * f * f, np.zeros_like(f)
-    cubic = np.float32(0.5) * np.stack((2 * g - f - h, 3 * h - 5 * g + 2, 4 * g - 3 * h + f, h - g))
-    return cubic, np.stack((none, 1 - f, f, none))
+    none = np.zeros_like(f)
+    return catmull_rom(f), np.stack((none, 1 - f, f, none))
 
 
 def _put(plane: Plane, values: Field, got: Mask, shift: tuple[int, int], top: int) -> None:

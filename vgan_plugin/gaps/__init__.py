@@ -5,11 +5,13 @@ engine needs no further decision.
 """
 
 from vgan_plugin.gaps.document import event_to_json, plan_from_json, plan_to_json, rational, unrepaired_to_json
+from vgan_plugin.gaps.extension import MOST, extension_plan
 from vgan_plugin.gaps.rate import interpolation_plan
 from vgan_plugin.gaps.repair import plan_gaps
 from vgan_plugin.gaps.values import Box, Event, GapPolicy, Kind, Plan, Target, Unrepaired
 
 __all__ = [
+    "MOST",
     "Box",
     "Event",
     "GapPolicy",
@@ -18,6 +20,7 @@ __all__ = [
     "Target",
     "Unrepaired",
     "event_to_json",
+    "extension_plan",
     "interpolation_plan",
     "plan_from_json",
     "plan_gaps",

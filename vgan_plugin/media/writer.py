@@ -204,7 +204,7 @@ class VideoWriter:
         self.not_copied += [
             f"{name.lower()}: it belongs to frames, and is lost in encoding" for name in self.facts.dynamic
         ]
-        if not self._null:
+        if not self._null and self.facts.path.is_file():
             self._copy = Copy(self.facts.path, self._out, without=self.facts.index, resets=self._resets)
             self.copied += self._copy.copied
             self.not_copied += self._copy.not_copied

@@ -18,6 +18,7 @@ from vgan_plugin.types import Mask
 Field = NDArray[np.float32]
 """(..., H, W); a flow is (2, H, W): (dy, dx) in its own pixels."""
 
+LUMA = (0.299, 0.587, 0.114)
 CELL = 16  # stride of the coarsest level
 RADIUS = 7  # of the coarse search, in cells
 PULL = 0.005  # cost of a cell's length: still scenes stay still
@@ -115,6 +116,42 @@ def sample(planes: Field, y: Field, x: Field) -> Field:
     upper = flat[:, at] * (1 - fx) + flat[:, at + right] * fx
     lower = flat[:, at + down] * (1 - fx) + flat[:, at + down + right] * fx
     return (upper * (1 - fy) + lower * fy).astype(np.float32)
+
+
+def cubic(planes: Field, y: Field, x: Field) -> Field:
+    """Read (C, H, W) at points (h, w) by Catmull-Rom's kernel, clamped to the edge: (C, h, w)."""
+    height, width = planes.shape[1:]
+    y, x = np.clip(y, 0, height - 1), np.clip(x, 0, width - 1)
+    top, left = np.floor(y).astype(np.int32), np.floor(x).astype(np.int32)
+    flat = planes.reshape(len(planes), -1)
+    wy, wx = (catmull_rom((p - q).astype(np.float32)) for p, q in ((y, top), (x, left)))
+    columns = [np.clip(left + j - 1, 0, width - 1) for j in range(4)]
+    found = np.zeros((len(planes), *y.shape), np.float32)
+    for i in range(4):
+        row = np.clip(top + i - 1, 0, height - 1) * width
+        line = np.zeros_like(found)
+        for j in range(4):
+            line += wx[j] * flat[:, row + columns[j]]
+        found += wy[i] * line
+    return found
+
+
+def catmull_rom(f: Field) -> Field:
+    """Weights of the samples at -1, 0, 1, 2 for a place 0..1 between the middle two: (4, ...)."""
+    g, h = f * f, f * f * f
+    weights: Field = np.float32(0.5) * np.stack((2 * g - f - h, 3 * h - 5 * g + 2, 4 * g - 3 * h + f, h - g))
+    return weights
+
+
+def blur(v: Field, pixels: float) -> Field:
+    """Gaussian over about `pixels` (its deviation), by three boxes; edges count as far as they are there."""
+    if not pixels:
+        return v
+    size = max(1, round(np.sqrt(4 * pixels * pixels + 1))) // 2 * 2 + 1
+    share = np.ones(v.shape[-2:], np.float32)
+    for _ in range(3):
+        v, share = box(v, size), box(share, size)
+    return (v / share).astype(np.float32)
 
 
 _GAUSS5 = np.array([0.0625, 0.25, 0.375, 0.25, 0.0625], np.float32)

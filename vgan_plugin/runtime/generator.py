@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from functools import lru_cache
 from pathlib import Path
@@ -19,14 +19,16 @@ from numpy.typing import NDArray
 
 from vgan_plugin.bundle import locate, store
 from vgan_plugin.bundle.store import Bundle
-from vgan_plugin.errors import BundleError
+from vgan_plugin.errors import BundleError, TaskMissing
 from vgan_plugin.pixels.colour import alpha, from_rgb, to_rgb
+from vgan_plugin.pixels.extrapolate import extrapolate
 from vgan_plugin.pixels.planes import composite, pad
 from vgan_plugin.runtime.session import GraphSessions, Value
 from vgan_plugin.runtime.simple import nearest
 from vgan_plugin.types import RGB, Frame, GeneratorInfo, Made, Mask, OpenRequest, Reference, RenderRequest
 
 NAME = "recurrent"
+Confidence = NDArray[np.float32]
 
 
 @dataclass(frozen=True, eq=False)
@@ -114,18 +116,73 @@ class RecurrentGenerator:
     def render(self, request: RenderRequest) -> Made:
         """Make one frame; deterministic for one seed, on one kind of device.
 
+        Where both references lie on one side of it, the nearer one is moved on along the motion between them, and the
+        network makes what comes in from beyond its edge.
+
         Raises:
-            ValueError: there is no reference.
+            ValueError: there is nothing to make it from: no reference, and no state of a seed.
             ArithmeticError: the network gave no numbers.
         """
+        a, b, (before, after) = request.a, request.b, request.offsets
+        if a is None and b is None and request.state is None:
+            raise ValueError("a frame is made from a reference, or from the state of a seed")
+        if a is not None and b is not None and before * after > 0 and "predict" in self.info.tasks:
+            return self._moved_on(request, a, b)
+        return self._made(request)
+
+    def seed(self, seed: int, like: Frame) -> Any:
+        """The state that a video from noise begins with.
+
+        Args:
+            seed: which video.
+            like: a frame of its size.
+
+        Raises:
+            TaskMissing: the bundle has no such graph.
+        """
+        if "synthesize" not in self.info.tasks:
+            raise TaskMissing(
+                f"Bundle {self.info.title!r} makes nothing from noise", "it has no seed", "name one that synthesizes"
+            )
+        padded = self._pad(like)
+        size = (padded.height, padded.width)
+        return self._sessions.run("seed", {"noise": self._noise(seed, None, size)}, size)
+
+    def _moved_on(self, request: RenderRequest, a: Reference, b: Reference) -> Made:
+        """A prediction, or the time before the start."""
+        before, after = request.offsets
+        near, far, share = (b, a, -after) if before < 0 else (a, b, before)
+        guess = extrapolate(near.frame.rgb(), far.frame.rgb(), float(share / (after - before)))
+        frame = from_rgb(guess.rgb, request.like, request.pts, request.time_base, alpha(near.frame))
+        sure: Confidence = (1 / (1 + 50 * guess.error)).astype(np.float32)
+        known, mask = request.known, request.mask
+        if known is None or mask is None:
+            rest = guess.unseen
+        else:
+            frame, rest = composite(frame, known, mask), guess.unseen & mask
+        if rest.any():
+            made = self._made(replace(request, known=frame, mask=rest))
+            frame = made.frame
+            if made.map is not None:
+                sure = np.where(rest, made.map, sure).astype(np.float32)
+        confidence = float(sure.mean() if mask is None else sure[mask].mean() if mask.any() else 1.0)
+        return Made(frame, confidence, map=sure)
+
+    def _made(self, request: RenderRequest) -> Made:
+        """What the network makes."""
         a, b = request.a, request.b
-        near = nearest(a, b, request.offsets)
-        size = near.features.size
-        # A lone reference is held still: both sides see it, and the absent one is trusted nowhere.
-        before, after = request.offsets if a is not None and b is not None else (-1, 1)
+        near = None if a is None and b is None else nearest(a, b, request.offsets)
+        if near is None and request.state is None and request.known is None:
+            raise ValueError("a frame is made from a reference, a seed's state, or what is known of it")
+        features = self._nothing(request.like) if near is None else near.features
+        size = features.size
+        before, after = request.offsets
+        if (a is None and not before) or (b is None and not after):
+            # A lone reference is held still: both sides see it, and the absent one is trusted nowhere.
+            before, after = Fraction(-1), Fraction(1)
         inputs: dict[str, Value] = {}
         for prefix, reference in (("a_", a), ("b_", b)):
-            tensors = self._absent(near) if reference is None else reference.features.tensors
+            tensors = self._absent(features) if reference is None else reference.features.tensors
             inputs |= {prefix + name: value for name, value in tensors.items()}
         inputs |= {
             "hidden": request.state["hidden"] if request.state is not None else self._zeros("hidden", size),
@@ -137,14 +194,14 @@ class RecurrentGenerator:
         if known is None or mask is None:
             inputs |= {"known": _zeros((1, 3, *size)), "mask": _ones(size)}
         else:
-            inputs |= {"known": to_rgb(pad(known, self._stride))[None], "mask": _plane(mask, size)}
+            inputs |= {"known": to_rgb(self._pad(known))[None], "mask": _plane(mask, size)}
         outputs = self._sessions.run("render", inputs, size)
         height, width = request.like.height, request.like.width
         rgb: RGB = self._sessions.to_numpy(outputs["rgb"])[0, :, :height, :width]
         sure = self._sessions.to_numpy(outputs["confidence"])[0, 0, :height, :width]
         if not math.isfinite(float(rgb.sum()) + float(sure.sum())):  # a sum holds every NaN, and needs no memory
             raise ArithmeticError("the network gave no numbers")
-        see_through = alpha(near.frame)  # the network knows no alpha
+        see_through = None if near is None else alpha(near.frame)  # the network knows no alpha
         frame = from_rgb(rgb, request.like, request.pts, request.time_base, see_through)
         if known is None or mask is None:
             return Made(frame, float(sure.mean()), map=sure)
@@ -159,21 +216,31 @@ class RecurrentGenerator:
         """Two strides each way at least: motion is smoothed among neighbouring cells, and a lone cell has none."""
         return pad(frame, self._stride, 2 * self._stride)
 
-    def _absent(self, other: Reference) -> dict[str, Value]:
+    def _nothing(self, like: Frame) -> Features:
+        """Features where there is no reference at all: of a frame of zeros, trusted nowhere."""
+        padded = self._pad(like)
+        size = (padded.height, padded.width)
+        inputs = {"frame": _zeros((1, 3, *size)), "valid": _zeros((1, 1, *size))}
+        return Features(self._sessions.run("encode", inputs, size), size)
+
+    def _absent(self, other: Features) -> dict[str, Value]:
         """Features of a reference that is not there: the other's motion evidence, trusted nowhere."""
-        tensors = dict(other.features.tensors)
+        tensors = dict(other.tensors)
         tensors["image"] = np.zeros_like(self._sessions.to_numpy(tensors["image"]))
         return tensors
 
     def _zeros(self, name: str, size: tuple[int, int]) -> NDArray[np.float32]:
         return _zeros(self._shapes[name].resolve({"H": size[0], "W": size[1]}))
 
-    def _noise(self, seed: int | None, pts: int, size: tuple[int, int]) -> NDArray[np.float32]:
-        """Standard normal, a function of the seed and the frame's time alone; zeros without a seed."""
+    def _noise(self, seed: int | None, pts: int | None, size: tuple[int, int]) -> NDArray[np.float32]:
+        """Standard normal, a function of the seed and the frame's time (None: of the whole video); zeros without a
+        seed.
+        """
         if seed is None:
             return self._zeros("noise", size)
         shape = self._shapes["noise"].resolve({"H": size[0], "W": size[1]})
-        return np.random.default_rng([seed, abs(pts), pts < 0]).standard_normal(shape, dtype=np.float32)
+        entropy = [seed] if pts is None else [seed, abs(pts), pts < 0]
+        return np.random.default_rng(entropy).standard_normal(shape, dtype=np.float32)
 
 
 def _plane(mask: Mask, size: tuple[int, int]) -> NDArray[np.float32]:
