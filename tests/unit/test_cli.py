@@ -16,7 +16,7 @@ import pytest
 from vgan_plugin import cli, errors
 from vgan_plugin.cli import main
 from vgan_plugin.cli.jobs import clock
-from vgan_plugin.cli.options import parse_rate, ranges
+from vgan_plugin.cli.options import open_request, parse_rate, ranges
 
 
 @pytest.mark.parametrize(
@@ -74,11 +74,15 @@ def test_help_names_every_command_and_every_exit_status(capsys: pytest.CaptureFi
         assert f"  {word} " in text
 
 
-@pytest.mark.parametrize("name", cli.COMMANDS)
+PIPES = ("pipe fill", "pipe interpolate", "pipe inpaint")
+
+
+@pytest.mark.parametrize("name", [*(name for name in cli.COMMANDS if name != "pipe"), *PIPES])
 def test_every_command_has_help_and_the_three_stream_options(name: str, capsys: pytest.CaptureFixture[str]) -> None:
-    assert main([name, "--help"]) == 0
+    assert main([*name.split(), "--help"]) == 0
     text = capsys.readouterr().out
-    assert all(option in text for option in ("--json", "-q, --quiet", "-v, --verbose"))
+    assert all(option in text for option in ("-q, --quiet", "-v, --verbose"))
+    assert ("--json" in text) == (name not in PIPES)  # their standard output is a video
 
 
 @pytest.mark.parametrize(
@@ -98,6 +102,20 @@ def test_every_command_has_help_and_the_three_stream_options(name: str, capsys: 
 )
 def test_a_rate_is_exact_and_a_decimal_of_ntsc_is_snapped(text: str, rate: Fraction, snapped: bool) -> None:
     assert parse_rate(text) == (rate, snapped)
+
+
+@pytest.mark.parametrize(
+    ("model", "quality", "bundle"),
+    [(None, None, "base"), (None, "best", "base"), (None, "fast", "lite"), ("mine", None, "mine")],
+)
+def test_a_quality_is_a_choice_of_model(model: str | None, quality: str | None, bundle: str) -> None:
+    options = {"model": model, "quality": quality, "generator": None, "device": "cpu"}
+    assert open_request(options).model == bundle
+
+
+def test_a_quality_and_a_model_contradict_each_other(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["fill", "a.mkv", "b.mkv", "--model", "lite", "--quality", "best"]) == 2
+    assert "--quality cannot be combined with --model" in capsys.readouterr().err
 
 
 def test_ranges_are_pairs_with_both_ends() -> None:

@@ -13,9 +13,12 @@ from typing import Any
 import click
 
 from vgan_plugin.cli.output import Output
+from vgan_plugin.errors import UsageError
 from vgan_plugin.types import OpenRequest
 
 Command = Callable[..., Any]
+QUALITIES = {"best": "base", "fast": "lite"}
+"""`--quality` and the bundle it stands for."""
 _RANGE = re.compile(r"\s*(\d+)\s*(?:-\s*(\d+)\s*)?")
 _NTSC = tuple(Fraction(whole * 1000, 1001) for whole in (15, 24, 30, 48, 60, 120, 240))
 _NEAR = Fraction(5, 1000)
@@ -87,7 +90,10 @@ streams = chain(
     click.option("--verbose", "-v", is_flag=True, help="Say more."),
 )
 generator = chain(
-    click.option("--model", metavar="NAME|PATH", default="base", show_default=True, help="Bundle to use."),
+    click.option("--model", metavar="NAME|PATH", help="Bundle to use.  [default: what --quality says]"),
+    click.option(
+        "--quality", type=click.Choice(list(QUALITIES)), help="best: bundle base; fast: bundle lite.  [default: best]"
+    ),
     click.option("--generator", metavar="NAME", help="Generator to use, for example blend.  [default: the model's]"),
     click.option("--device", metavar="auto|cpu|cuda|cuda:N", default="auto", show_default=True, help="Where to run."),
     click.option(
@@ -114,8 +120,17 @@ planning = chain(
 
 
 def open_request(options: dict[str, Any]) -> OpenRequest:
-    """What `generator` options ask for."""
-    return OpenRequest(generator=options["generator"], model=options["model"], device=options["device"])
+    """What `generator` options ask for.
+
+    Raises:
+        UsageError: a model and a quality, which is a choice of model.
+    """
+    model, quality = options["model"], options["quality"]
+    if model is not None and quality is not None:
+        raise UsageError("--quality cannot be combined with --model", "it chooses the model", "leave out one of them")
+    return OpenRequest(
+        generator=options["generator"], model=model or QUALITIES[quality or "best"], device=options["device"]
+    )
 
 
 def output_of(options: dict[str, Any]) -> Output:
