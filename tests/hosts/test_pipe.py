@@ -12,6 +12,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -20,9 +21,19 @@ import numpy as np
 import pytest
 from clips import blacken, drop, freeze, join, moving_frames, write_clip
 
-from vgan_plugin.errors import InputDamaged, InputError, InputMissing, InputNotVideo, InputUnsupported, UsageError
+from vgan_plugin.errors import (
+    InputDamaged,
+    InputError,
+    InputMissing,
+    InputNotVideo,
+    InputUnsupported,
+    MaskUnusable,
+    UsageError,
+)
 from vgan_plugin.hosts import pipe
 from vgan_plugin.hosts.file import Encoding, interpolate, repair
+from vgan_plugin.hosts.inpainting import inpaint
+from vgan_plugin.hosts.masks import Holes
 from vgan_plugin.media.reader import VideoReader
 from vgan_plugin.media.y4m import Reader, frame_bytes
 from vgan_plugin.types import Frame, OpenRequest
@@ -113,6 +124,60 @@ def test_holes_are_visible_through_a_timing_file(tmp_path: Path) -> None:
     found = pictures(b"".join(sink))
     assert len(found) == 110
     assert found == pictures_of(tmp_path / "out.mkv")
+
+
+BOX = Holes(boxes=((None, (20, 10, 12, 8)),), start=Fraction(43, 25), end=Fraction(48, 25))
+
+
+@pytest.mark.parametrize(("holes", "direction"), [(BOX, "both"), (BOX, "forward"), (Holes(Path("masks.mkv")), "both")])
+def test_holes_around_a_cut_are_made_as_vgan_inpaint_makes_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, holes: Holes, direction: Any
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    frames = join(moving_frames(45), moving_frames(55, seed=5))
+    masks = [replace(f, planes=(np.zeros_like(f.planes[0]),)) for f in moving_frames(100, format="gray")]
+    for i in range(43, 48):
+        masks[i].planes[0][5:15, i // 2 : i // 2 + 10] = 255
+    write_clip(tmp_path / "masks.mkv", masks)
+    (tmp_path / "in.y4m").write_bytes(stream(frames))
+    how: dict[str, Any] = {"direction": direction, "generator": OpenRequest(model="lite")}
+    report = inpaint(tmp_path / "in.y4m", tmp_path / "out.mkv", holes, encoding=Encoding("ffv1"), **how)
+    sink = Sink()
+    done = pipe.inpaint(io.BytesIO(stream(frames)), sink.write, holes, records=True, **how)
+    assert pictures(b"".join(sink)) == pictures_of(tmp_path / "out.mkv")
+    found, wanted = ([(r.index, r.method, r.confidence) for r in r.made] for r in (done.report, report))
+    assert found == wanted
+    assert [index for index, *_ in found] == [43, 44, 45, 46, 47]
+    assert [event.first for event in done.report.events] == [45]
+
+
+@pytest.mark.parametrize(("masks", "fit"), [(59, False), (61, False), (59, True), (61, True)])
+def test_masks_of_another_number_are_an_error_unless_they_may_be_fitted(tmp_path: Path, masks: int, fit: bool) -> None:
+    dark = [replace(f, planes=(np.zeros_like(f.planes[0]),)) for f in moving_frames(masks, format="gray")]
+    dark[30].planes[0][5:15, 5:15] = 255
+    write_clip(tmp_path / "masks.mkv", dark)
+    sink, holes = Sink(), Holes(tmp_path / "masks.mkv", fit=fit)
+    if fit:
+        done = pipe.inpaint(io.BytesIO(stream(moving_frames(60))), sink.write, holes, generator=BLEND)
+        assert (len(sink), sum(done.methods.values())) == (60, 1)
+    else:
+        with pytest.raises(MaskUnusable, match=f"There are {masks} masks"):
+            pipe.inpaint(io.BytesIO(stream(moving_frames(60))), sink.write, holes, generator=BLEND)
+
+
+def test_a_mask_of_another_size_a_box_outside_and_a_mask_of_everything_are_errors(tmp_path: Path) -> None:
+    write_clip(tmp_path / "mask.mkv", moving_frames(1, 32, 16, "gray"))
+    for holes in (
+        Holes(tmp_path / "mask.mkv"),
+        Holes(boxes=((None, (99, 99, 4, 4)),)),
+        Holes(boxes=((None, (0, 0, 64, 48)),)),
+    ):
+        with pytest.raises(MaskUnusable):
+            pipe.inpaint(io.BytesIO(stream(moving_frames(5))), Sink().write, holes, generator=BLEND)
+    assert run(stream(moving_frames(5)), "inpaint").returncode == 2
+    done = run(stream(moving_frames(5)), "inpaint", "--box", "20,10,8,8")
+    assert done.returncode in (0, 1)
+    assert len(pictures(done.stdout)) == 5
 
 
 @needs_ffmpeg

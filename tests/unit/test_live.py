@@ -16,7 +16,8 @@ from vgan_plugin.detect import scan
 from vgan_plugin.errors import InputUnsupported, TaskMissing, UsageError
 from vgan_plugin.fill import fill_stream
 from vgan_plugin.gaps import Event, GapPolicy, interpolation_plan, plan_gaps
-from vgan_plugin.hosts.live import Item, Live, LiveFill, LiveInterpolation, open_generator, stream
+from vgan_plugin.hosts.live import Item, Live, LiveFill, open_generator, stream
+from vgan_plugin.hosts.live_rate import LiveInterpolation
 from vgan_plugin.runtime.simple import BLEND, Simple
 from vgan_plugin.timeline import Timeline
 from vgan_plugin.types import Frame, OpenRequest
@@ -163,7 +164,7 @@ def test_a_factor_of_one_is_refused_and_a_generator_for_something_else_too() -> 
     with pytest.raises(UsageError):
         list(stream(moving_frames(5), LiveInterpolation(Toy(), factor=1)))
     with pytest.raises(TaskMissing):
-        open_generator(OpenRequest(generator="blend"), "inpaint")
+        open_generator(OpenRequest(generator="blend"), "synthesize")
 
 
 def test_a_detector_that_speaks_too_late_changes_nothing_and_is_named() -> None:

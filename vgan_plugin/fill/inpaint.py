@@ -98,6 +98,16 @@ class Inpainter:
         self._made = 0  # first frame that has not left
         self._count = 0
 
+    @property
+    def latency(self) -> int:
+        """How many frames later than its own a frame leaves, at most."""
+        return self._ahead + _CHUNK if self._scene.later else 0
+
+    def cut(self, index: int) -> None:
+        """A new shot begins at source frame `index`, which the scene did not know; said before that frame is pushed."""
+        self._cuts |= {index}
+        self._engine.plan = self._plan = replace(self._plan, cuts=(*self._plan.cuts, index))
+
     def push(self, frame: Frame) -> Iterator[tuple[Frame, Record | None]]:
         """Take the next frame in order of presentation; give those that are ready. Exhaust the answer."""
         index = self._count

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from fractions import Fraction
+from itertools import repeat
 from pathlib import Path
 
 import numpy as np
@@ -72,7 +73,7 @@ class Holes:
 
     def _pictures(self, count: int, width: int, height: int) -> Iterator[Mask | None]:
         if self.masks is None:
-            yield from [None] * count
+            yield from repeat(None, count)
             return
         frames = _read(self.masks)
         last: Mask | None = None
@@ -111,6 +112,11 @@ class Holes:
         x = (np.arange(width) * 2 + 1) * columns // (2 * width)
         fitted: Mask = mask[y[:, None], x[None]]
         return fitted
+
+
+def pictures_in(holes: Holes) -> int:
+    """How many masks the file or folder holds; 1 where there is none, but boxes."""
+    return 1 if holes.masks is None else sum(1 for _ in _read(holes.masks))
 
 
 def _read(path: Path) -> Iterator[Frame]:
@@ -154,27 +160,27 @@ class Survey:
 
     Attributes:
         area: (H, W), the pixels that are masked in any frame; None = none is.
-        frames: how many frames have a mask.
+        frames: source indices of the frames that have a mask.
         whole: how many are masked in every pixel.
     """
 
     area: Mask | None
-    frames: int
+    frames: frozenset[int]
     whole: int
 
 
 def survey(holes: Holes, timeline: Timeline, width: int, height: int) -> Survey:
     """Look at all masks once; see `Holes.read` for its errors."""
     area = np.zeros((height, width), np.bool_)
-    frames = whole = 0
+    frames, whole = set(), 0
     last: Mask | None = None
     all_of_last = False
-    for mask in holes.read(timeline, width, height):
+    for index, mask in enumerate(holes.read(timeline, width, height)):
         if mask is None:
             continue
         if mask is not last:
             last, all_of_last = mask, bool(mask.all())
             area |= mask
-        frames += 1
+        frames.add(index)
         whole += all_of_last
-    return Survey(area if frames else None, frames, whole)
+    return Survey(area if frames else None, frozenset(frames), whole)

@@ -7,12 +7,15 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, Literal, TypedDict, Unpack
 
 from vgan_plugin.errors import InputDamaged, InputError, InputMissing, InputUnsupported
 from vgan_plugin.fill import Say
 from vgan_plugin.gaps import GapPolicy, interpolation_plan
-from vgan_plugin.hosts.live import Item, Live, LiveFill, LiveInterpolation, open_generator
+from vgan_plugin.hosts.live import Item, Live, LiveFill, open_generator
+from vgan_plugin.hosts.live_inpaint import LiveInpaint, StreamMasks
+from vgan_plugin.hosts.live_rate import LiveInterpolation
+from vgan_plugin.hosts.masks import Holes
 from vgan_plugin.hosts.report import Report
 from vgan_plugin.media import y4m
 from vgan_plugin.timeline import Timeline
@@ -43,37 +46,61 @@ class Piped:
         return max(self.report.status, int(self.cut))
 
 
-def fill(
-    source: BinaryIO,
-    write: Write,
-    *,
-    policy: GapPolicy | None = None,
-    generator: OpenRequest | None = None,
-    timing: Path | None = None,
-    min_confidence: float = 0.0,
-    records: bool = False,
-    say: Say = lambda _: None,
-) -> Piped:
+@dataclass(frozen=True)
+class Wishes:
+    """What one may ask of every pipe.
+
+    Attributes:
+        generator: which generator, model and device; None = ours, where it runs best.
+        timing: times of the frames, see `y4m.read_times`; without them no frame is missing, only repeated.
+        min_confidence: a made frame less sure than this becomes a repeat, and is named.
+        records: keep a record of every made frame.
+        say: lines for people.
+    """
+
+    generator: OpenRequest | None = None
+    timing: Path | None = None
+    min_confidence: float = 0.0
+    records: bool = False
+    say: Say = lambda _: None
+
+
+class Asked(TypedDict, total=False):
+    """The attributes of `Wishes`, as keyword arguments."""
+
+    generator: OpenRequest | None
+    timing: Path | None
+    min_confidence: float
+    records: bool
+    say: Say
+
+
+class _Known(TypedDict):
+    """What a `Live` is told of a stream."""
+
+    rate: Fraction
+    timeline: Timeline | None
+    min_confidence: float
+    say: Say
+
+
+def fill(source: BinaryIO, write: Write, *, policy: GapPolicy | None = None, **asked: Unpack[Asked]) -> Piped:
     """Find and repair missing, frozen, blank and corrupt frames of a stream.
 
     Args:
         source: YUV4MPEG2.
         write: takes the same, the header with the first frame and then a frame a call.
         policy: what may be made.
-        generator: which generator, model and device; None = ours, where it runs best.
-        timing: times of the frames, see `y4m.read_times`; without them no frame is missing, only repeated.
-        min_confidence: a made frame less sure than this becomes a repeat, and is named.
-        records: keep a record of every made frame.
-        say: lines for people.
+        asked: see `Wishes`.
 
     Raises:
         VganError: one of its kinds. Nothing is written before the first frame is ready.
     """
 
-    def live(generator: FrameGenerator, rate: Fraction, timeline: Timeline | None) -> Live:
-        return LiveFill(generator, policy=policy, rate=rate, timeline=timeline, min_confidence=min_confidence, say=say)
+    def live(generator: FrameGenerator, _header: y4m.Header, known: _Known) -> Live:
+        return LiveFill(generator, policy=policy, **known)
 
-    return _run(source, write, "fill", live, lambda rate: rate, generator, timing, records, say)
+    return _run(source, write, "fill", live, lambda rate: rate, Wishes(**asked))
 
 
 def interpolate(
@@ -82,11 +109,7 @@ def interpolate(
     *,
     factor: int | None = None,
     rate: Fraction | None = None,
-    generator: OpenRequest | None = None,
-    timing: Path | None = None,
-    min_confidence: float = 0.0,
-    records: bool = False,
-    say: Say = lambda _: None,
+    **asked: Unpack[Asked],
 ) -> Piped:
     """Change the frame rate of a stream; repairs nothing.
 
@@ -95,47 +118,64 @@ def interpolate(
         write: takes the same, at the new rate.
         factor: n frames become factor * (n - 1) + 1; or
         rate: frames a second, exact.
-        generator: as for `fill`.
-        timing: as for `fill`.
-        min_confidence: as for `fill`.
-        records: as for `fill`.
-        say: as for `fill`.
+        asked: see `Wishes`.
 
     Raises:
         VganError: as for `fill`.
     """
 
-    def live(generator: FrameGenerator, source_rate: Fraction, timeline: Timeline | None) -> Live:
-        # Said before anything is read: what cannot be asked for.
-        interpolation_plan(Timeline((0, 1), 1 / source_rate, source_rate), (), factor, rate)
-        return LiveInterpolation(
-            generator,
-            factor=factor,
-            target_rate=rate,
-            rate=source_rate,
-            timeline=timeline,
-            min_confidence=min_confidence,
-            say=say,
+    def live(generator: FrameGenerator, _header: y4m.Header, known: _Known) -> Live:
+        period = 1 / known["rate"]  # said before anything is read: what cannot be asked for
+        interpolation_plan(Timeline((0, 1), period, known["rate"]), (), factor, rate)
+        return LiveInterpolation(generator, factor=factor, target_rate=rate, **known)
+
+    return _run(source, write, "interpolate", live, lambda old: rate or old * (factor or 1), Wishes(**asked))
+
+
+def inpaint(
+    source: BinaryIO,
+    write: Write,
+    holes: Holes,
+    *,
+    direction: Literal["both", "forward"] = "both",
+    **asked: Unpack[Asked],
+) -> Piped:
+    """Make the masked pixels of a stream anew; repairs nothing else.
+
+    Args:
+        source: YUV4MPEG2.
+        write: takes the same.
+        holes: where.
+        direction: ``forward`` looks into the past alone, and waits less.
+        asked: see `Wishes`.
+
+    Raises:
+        VganError: as for `fill`; MaskUnusable when the masks do not fit.
+    """
+
+    def live(generator: FrameGenerator, header: y4m.Header, known: _Known) -> Live:
+        line = known["timeline"]
+        period = 1 / known["rate"] if line is None else line.period_seconds
+        masks = StreamMasks(
+            holes,
+            lambda index: index * period if line is None else line.time(index),
+            line,
+            (header.height, header.width),
         )
+        return LiveInpaint(generator, masks, period, later=direction == "both", **known)
 
-    def out_rate(source_rate: Fraction) -> Fraction:
-        return rate or source_rate * (factor or 1)
-
-    return _run(source, write, "interpolate", live, out_rate, generator, timing, records, say)
+    return _run(source, write, "inpaint", live, lambda rate: rate, Wishes(**asked))
 
 
 def _run(
     source: BinaryIO,
     write: Write,
     task: str,
-    make: Callable[[FrameGenerator, Fraction, Timeline | None], Live],
+    make: Callable[[FrameGenerator, y4m.Header, _Known], Live],
     out_rate: Callable[[Fraction], Fraction],
-    request: OpenRequest | None,
-    timing: Path | None,
-    records: bool,
-    say: Say,
+    wishes: Wishes,
 ) -> Piped:
-    times = None if timing is None else _read_times(timing)
+    times = None if wishes.timing is None else _read_times(wishes.timing)
     reader = y4m.Reader(source)
     header = reader.header
     timeline = None if times is None else Timeline(*times, header.rate)
@@ -147,15 +187,16 @@ def _run(
         raise InputUnsupported(
             "The stream has no frame rate", "its header says F0:0 or nothing", "tell it upstream: ffmpeg -r 25 -i IN"
         )
-    generator = open_generator(request, task, (header.height, header.width))
+    generator = open_generator(wishes.generator, task, (header.height, header.width))
     try:
-        live = make(generator, rate, timeline)
+        known = _Known(rate=rate, timeline=timeline, min_confidence=wishes.min_confidence, say=wishes.say)
+        live = make(generator, header, known)
         report = Report(STREAM, STREAM, 0, Fraction(1), Fraction(1), live.events, live.unrepaired)
         report.notes.append(f"one pass: a frame leaves at most {live.latency} frames after it came")
         done = Piped(report)
         parameters: dict[Fraction, bytes] = {}
-        writer = _Writer(write, header.line(out_rate(rate)), parameters, records, done)
-        for frame in _frames(reader, 1 / rate, timeline, done, say):
+        writer = _Writer(write, header.line(out_rate(rate)), parameters, wishes.records, done)
+        for frame in _frames(reader, 1 / rate, timeline, done, wishes.say):
             if said := reader.parameters.pop(live.frames_in, b""):
                 parameters[frame.time] = said
             report.source_time_base = frame.time_base
