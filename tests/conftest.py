@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import os
 import re
 from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
+
+# Small tensors gain nothing from threads, and on a busy machine torch's wait for each other for minutes.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 NEEDS_TORCH = re.compile(r"^(?:import|from) (?:torch|vgan_export|vgan_plugin\.training)\b", re.MULTILINE)
 _left_out: list[str] = []

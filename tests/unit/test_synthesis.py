@@ -58,12 +58,12 @@ def test_a_dream_teaches_every_part_that_makes_it(generator: Generator) -> None:
 
 def test_the_seed_is_standard_noise_of_any_size_made_a_state(generator: Generator) -> None:
     spread = []
-    for side in (2, 8):
-        state = generator.seed(torch.randn(64, NOISE, side, side, generator=torch.Generator().manual_seed(0)))
-        assert state.hidden.shape == (64, PRESETS["textbook"].state, side, side)
+    for side in (8, 24):
+        state = generator.seed(torch.randn(16, NOISE, side, side, generator=torch.Generator().manual_seed(0)))
+        assert state.hidden.shape == (16, PRESETS["textbook"].state, side, side)
         assert state.memory.shape[1] == 0
         spread.append(float(state.hidden.detach().std()))
-    assert spread[1] == pytest.approx(spread[0], rel=0.15)
+    assert spread[1] == pytest.approx(spread[0], rel=0.25)
 
 
 def test_what_is_measured_of_dreams_sees_what_it_should() -> None:

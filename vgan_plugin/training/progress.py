@@ -14,6 +14,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from vgan_plugin.errors import ExtraMissing
+from vgan_plugin.training import losses
 from vgan_plugin.training.generator import Generator
 from vgan_plugin.training.rollout import composite, roll_out
 from vgan_plugin.training.synthesis import Likeness, draw_noise, dream, likeness
@@ -25,33 +26,44 @@ LONG = 24
 """Frames of the dreams in which drift would show."""
 
 
-def psnr(y: Tensor, x: Tensor) -> float:
-    """10 log10(255^2 / MSE) in dB of one picture in [0, 1], clamped and rounded to 8 bit; at most 100."""
+def psnr(y: Tensor, x: Tensor, mask: Tensor | None = None) -> float:
+    """10 log10(255^2 / MSE) in dB of one picture in [0, 1], clamped and rounded to 8 bit; at most 100.
+
+    With a mask (1, 1, H, W) of 0 and 1, over its pixels only.
+    """
     levels = (y.clamp(0, 1) * 255 + 0.5).floor() - (x * 255 + 0.5).floor()
-    error = float(levels.square().mean())
+    error = float(levels.square().mean() if mask is None else losses.mean(levels.square(), mask))
     return min(100.0, 10 * float(np.log10(255**2 / max(error, 1e-9))))
 
 
 def blend(batch: Batch) -> Tensor:
-    """The time-weighted mean of the references, (n, 3, H, W): what a made frame must beat."""
+    """The time-weighted mean of the references, the last one where both lie before: what a made frame must beat.
+
+    Returns: (n, 3, H, W), known pixels as they are.
+    """
     offsets = batch.offsets(0).abs()
-    share = (offsets[:, 1] / offsets.sum(1)).view(-1, 1, 1, 1)
-    return torch.lerp(batch.frames[:, batch.b], batch.frames[:, batch.a], share)
+    shares = offsets.flip(1) / offsets.sum(1, keepdim=True) * (batch.task != "predict")
+    a, b = (w.view(-1, 1, 1, 1) * batch.valid[:, i] for w, i in zip(shares.T, (batch.a, batch.b), strict=True))
+    b = b + 1e-6 * batch.valid[:, batch.b]
+    mean = (a * batch.frames[:, batch.a] + b * batch.frames[:, batch.b]) / (a + b).clamp(min=1e-9)
+    return torch.lerp(batch.truth[:, 0], mean, batch.mask[:, 0])
 
 
 @torch.no_grad()
 def validate(generator: Generator, batches: Sequence[Batch]) -> tuple[dict[str, float], Tensor]:
-    """Mean PSNR in dB over held-out windows: `psnr`, and `psnr_gap1` and so on by the number of missing frames; and
-    the made pictures, (n, 3, H, W).
+    """Mean PSNR in dB of what was made of held-out windows, and the pictures, (n, 3, H, W).
+
+    `psnr` is that of all windows, `psnr_gap1` and so on of those with so many frames missing between two others,
+    `psnr_predict` and so on of the other tasks.
     """
     values: dict[str, list[float]] = {}
     pictures = []
     for batch in batches:
         made = composite(roll_out(generator, batch), batch)
         pictures.append(made.clamp(0, 1))
-        value = psnr(made, batch.truth[:, 0])
+        value = psnr(made, batch.truth[:, 0], batch.mask[:, 0])
         gap = round(float(batch.times[0, batch.b] - batch.times[0, batch.a])) - 1
-        for name in ("psnr", f"psnr_gap{gap}"):
+        for name in ("psnr", f"psnr_gap{gap}" if batch.task == "between" else f"psnr_{batch.task}"):
             values.setdefault(name, []).append(value)
     return {name: float(np.mean(v)) for name, v in values.items()}, torch.cat(pictures)
 

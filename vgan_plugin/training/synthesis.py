@@ -49,7 +49,8 @@ def dream(generator: Generator, noise: Tensor, first: Tensor | None = None) -> T
         frames.append(frame)
         if k == count - 2:
             break
-        now = generator.encode(frame.clamp(0, 1), one)
+        # Each frame answers for itself: through the pictures before it a gradient would grow from frame to frame.
+        now = generator.encode(frame.detach().clamp(0, 1), one)
         previous = after if k else now  # a chain's first frame has none before it
         state = generator.remember(now, previous, noise.new_full((n,), float(k > 0)), state)
         before, after = (after if k else absent(now)), now
