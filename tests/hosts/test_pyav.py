@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterator, Sequence
 from fractions import Fraction
 from pathlib import Path
@@ -18,7 +19,7 @@ from vgan_plugin.hosts.arrays import fill_arrays
 from vgan_plugin.hosts.file import Encoding, repair
 from vgan_plugin.hosts.pyav import fill_frames
 from vgan_plugin.media.frames import frac, from_av
-from vgan_plugin.types import Frame, OpenRequest
+from vgan_plugin.types import Colour, Frame, OpenRequest
 
 BLEND = OpenRequest(generator="blend")
 
@@ -64,6 +65,42 @@ def test_frames_that_were_fine_are_the_objects_that_came_and_nothing_is_written_
     assert len(kept) >= len(came) - 3
     assert len(out) > len(came)
     assert bytes_of(came) == untouched
+
+
+def test_what_a_decoder_flags_as_damaged_is_made_anew(tmp_path: Path) -> None:
+    source = write_clip(tmp_path / "in.ts", moving_frames(100), "libx264", options={"g": "10"})
+    data = bytearray(source.read_bytes())
+    for at in range(len(data) // 3, len(data) * 2 // 3, 4001):
+        data[at] ^= 0x55
+    source.write_bytes(data)
+
+    def damaged() -> Iterator[av.VideoFrame]:
+        with av.open(str(source)) as container:
+            container.streams.video[0].thread_type = "NONE"
+            for packet in container.demux(video=0):
+                with contextlib.suppress(av.FFmpegError):
+                    yield from packet.decode()
+
+    came = list(damaged())
+    flagged = {id(frame) for frame in came if frame.is_corrupt}
+    made: list[Any] = []
+    out = list(fill_frames(came, generator=BLEND, rate=Fraction(25), on_made=made.append))
+    assert flagged
+    assert not flagged & {id(frame) for frame in out}
+    assert {record.why for record in made} >= {"corrupt"}
+
+
+def test_made_frames_have_the_colours_and_the_format_of_the_stream(tmp_path: Path) -> None:
+    tags = Colour(matrix=9, full_range=True, transfer=16, primaries=9)
+    frames = drop(moving_frames(60, format="yuv420p10le", colour=tags), 20)
+    write_clip(tmp_path / "in.mkv", frames)
+    came = list(decoded(tmp_path / "in.mkv"))
+    (made,) = (f for f in fill_frames(came, generator=BLEND) if id(f) not in set(map(id, came)))
+    like = came[0]
+    for name in ("width", "height", "colorspace", "color_range", "color_trc", "color_primaries", "time_base"):
+        assert getattr(made, name) == getattr(like, name), name
+    assert made.format.name == like.format.name
+    assert made.duration == like.duration
 
 
 def test_frames_without_time_stamps_get_them_and_it_is_said(tmp_path: Path) -> None:

@@ -167,6 +167,26 @@ def test_a_factor_of_one_is_refused_and_a_generator_for_something_else_too() -> 
         open_generator(OpenRequest(generator="blend"), "synthesize")
 
 
+def test_a_frame_that_a_detector_calls_damaged_in_parts_is_left_and_named() -> None:
+    class Spot:
+        lookahead = 1
+
+        def feed(self, index: int, frame: Frame) -> list[Event]:
+            spot = Event("corrupt", 60, 60, 60, 60, frame.time, 1, 1.0, "a spot", boxes=((2, 2, 4, 4),))
+            return [spot] if index == 60 else []
+
+        def finish(self) -> list[Event]:
+            return []
+
+    live = LiveFill(Simple(BLEND), rate=Fraction(25))
+    live._detectors.append(Spot())
+    frames = moving_frames(120)
+    assert [frame for frame, _ in stream(frames, live)] == frames
+    assert [(lost.event.reason, lost.why) for lost in live.unrepaired] == [
+        ("a spot", "parts of frames are mended in files only")
+    ]
+
+
 def test_a_detector_that_speaks_too_late_changes_nothing_and_is_named() -> None:
     live, said = LiveFill(Simple(BLEND), rate=Fraction(25)), []
 

@@ -325,6 +325,8 @@ class LiveFill(Live):
             left_out = {index + oldest for index in plan.dropped}
             left_out.update(target.replaces for target in targets if target.replaces is not None)
             self._note(plan.events, last)
+            parts = [event for event in plan.events if event.boxes and self._done < event.last + oldest <= last]
+            self.unrepaired += [Unrepaired(event, "parts of frames are mended in files only") for event in parts]
             for lost in plan.unrepaired:
                 if self._done < lost.event.last + oldest <= last:
                     self.unrepaired.append(lost)
