@@ -465,10 +465,10 @@ class Generator(nn.Module):
         share = torch.maximum(doubt(fused, difference), 0.998 - cover)
         painted = ((share / (1 - share)).log() + paint_more).sigmoid()
         paint = upsample(upsample(smooth(fused, cover, known, mask)))
-        added = upsample(misfit)
-        if self.preset.synthesises:  # where there is something to go on from, it goes on, and little is added a frame
-            added = added * (1 - (1 - ADDED) * cover)
-        rgb = fused + painted * (paint - fused) + added * F.pixel_shuffle(out[:, 4:], 2)
+        added = upsample(misfit) * F.pixel_shuffle(out[:, 4:], 2)
+        if self.preset.synthesises:  # bounded, and little of it where there is something to go on from
+            added = added.tanh() * (1 - (1 - ADDED) * cover)
+        rgb = fused + painted * (paint - fused) + added
         weights = torch.cat((sure * (1 - painted), (1 - sure) * (1 - painted), painted), 1)
 
         disagreement = motion.mean(apart, 3) + 0.1 * (1 - both)
