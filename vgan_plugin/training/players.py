@@ -108,7 +108,12 @@ class Players:
         self.by_pixels = self._optimiser(parts, 0.9, decay)
         self.by_opinion = self._optimiser([dict(p) for p in parts], 0.0)
         self.judging = self._optimiser(judging, 0.0)
-        self.strikes = 0
+        self.missed: dict[int, int] = {}
+
+    @property
+    def strikes(self) -> int:
+        """Moves in a row that one of the sides could not make."""
+        return max(self.missed.values(), default=0)
 
     def _optimiser(self, parts: list[dict[str, Any]], memory: float, decay: float = 0.0) -> torch.optim.Optimizer:
         """Adam, which remembers `memory` of its last direction, or plain gradient descent."""
@@ -250,9 +255,9 @@ class Players:
         norm = float(torch.nn.utils.clip_grad_norm_(parameters, clip))
         if math.isfinite(norm):
             optimiser.step()
-            self.strikes = 0
+            self.missed[id(optimiser)] = 0
             return norm
-        self.strikes += 1
+        self.missed[id(optimiser)] = self.missed.get(id(optimiser), 0) + 1
         log.warning("a gradient is not finite: its step is left out")
         if self.strikes == STRIKES:
             raise NotFinite(f"{STRIKES} gradients in a row were not finite")
