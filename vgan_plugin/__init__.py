@@ -33,6 +33,7 @@ if TYPE_CHECKING:
         PixelFormat,
         Reference,
         RenderRequest,
+        Synthesizer,
         TrainRequest,
     )
 
@@ -66,6 +67,7 @@ _HOME = {
     "PixelFormat": "types",
     "Reference": "types",
     "RenderRequest": "types",
+    "Synthesizer": "types",
     "TrainRequest": "types",
 }
 
@@ -92,6 +94,7 @@ __all__ = [
     "PluginManager",
     "Reference",
     "RenderRequest",
+    "Synthesizer",
     "Target",
     "Timeline",
     "TrainRequest",

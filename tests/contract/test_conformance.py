@@ -205,6 +205,37 @@ class NoValid(Good):
         return super().render(request)
 
 
+class Seedless(Good):
+    def __init__(self) -> None:
+        super().__init__()
+        self.info = replace(INFO, tasks=("synthesize",))
+
+
+class Dreams(Seedless):
+    """A video from a seed."""
+
+    def seed(self, seed: int, like: Frame) -> int:
+        return seed
+
+    def render(self, request: RenderRequest) -> Made:
+        if request.a is request.b is None:
+            return self.finished(request.like, request.state + (request.seed or 0), request)
+        return super().render(request)
+
+
+class Restless(Dreams):
+    calls = 0
+
+    def seed(self, seed: int, like: Frame) -> int:
+        self.calls += 1
+        return seed + self.calls
+
+
+class TestDreams(GeneratorConformance):
+    def open(self) -> FrameGenerator:
+        return Dreams()
+
+
 FRAME = "test_a_made_frame_has_the_format_the_size_the_colour_and_the_time_asked_for"
 SURE = "test_it_is_no_surer_than_sure"
 WHAT = "test_it_says_what_it_is"
@@ -238,6 +269,8 @@ WHAT = "test_it_says_what_it_is"
         (FromNothing, "test_from_nothing_comes_an_error", "from no reference"),
         (NoMask, "test_only_the_masked_pixels_are_made", "outside the mask were changed"),
         (renders(beside_the_mask), "test_only_the_masked_pixels_are_made", "plane 1 (yuv420p) outside the mask"),
+        (Seedless, "test_a_seed_gives_one_video", "no seed()"),
+        (Restless, "test_a_seed_gives_one_video", "other bytes for the same seed"),
         (ClosesOnce, "test_it_can_be_closed_twice", "the second close() raises RuntimeError"),
     ],
 )

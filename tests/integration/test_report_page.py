@@ -15,7 +15,9 @@ from typing import Any
 import browser
 import clips
 import pytest
+from toy import Toy
 
+from vgan_plugin import Frame, OpenRequest, get_plugin_manager, hookimpl
 from vgan_plugin.cli import main
 from vgan_plugin.fill import Record
 from vgan_plugin.gaps import Event, Unrepaired
@@ -88,6 +90,43 @@ def test_inpainting_shows_each_frame_beside_what_was_there(tmp_path: Path) -> No
         (number, {"was"}) for number in range(4)
     ]
     assert len(shown["pictures"]) == 8
+
+
+def test_what_is_predicted_is_shown_after_the_last_frame_there_is(tmp_path: Path) -> None:
+    source = clips.write_clip(tmp_path / "short.mkv", clips.moving_frames(8))
+    report = tmp_path / "r.html"
+    run("extend", source, tmp_path / "out.mkv", "--frames", 2, "--generator", "repeat", "--report", report)
+    strips = facts_of(report)["strips"]
+    assert [(strip["made"], {"before", "was", "after"} & set(strip)) for strip in strips] == [
+        (0, {"before"}),
+        (1, {"before"}),
+    ]
+    assert strips[0]["before"] == strips[1]["before"]
+
+
+def test_what_is_synthesised_stands_alone(tmp_path: Path) -> None:
+    class Dreamer(Toy):
+        def __init__(self) -> None:
+            super().__init__()
+            self.info = replace(self.info, tasks=("synthesize",))
+
+        def seed(self, seed: int, like: Frame) -> int:
+            return seed
+
+    class Plugin:
+        @hookimpl
+        def vgan_open_generator(self, request: OpenRequest) -> Dreamer:
+            return Dreamer()
+
+    manager, plugin = get_plugin_manager(), Plugin()
+    manager.register(plugin)
+    try:
+        run("synthesize", tmp_path / "out.mkv", "--frames", 3, "--seed", 1, "--report", tmp_path / "r.html")
+    finally:
+        manager.unregister(plugin)
+    strips = facts_of(tmp_path / "r.html")["strips"]
+    assert [strip["made"] for strip in strips] == [0, 1, 2]
+    assert not any({"before", "was", "after"} & set(strip) for strip in strips)
 
 
 def test_the_page_appears_whole_or_not_at_all_and_replaces_nothing_unasked(broken: Path, tmp_path: Path) -> None:

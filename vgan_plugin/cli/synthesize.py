@@ -47,6 +47,7 @@ def command(output: Path, frames: int, seed: int, start: Path | None, **options:
                 rate=shared.parse_rate(options["rate"])[0],
                 generator=OpenRequest(options["generator"], options["model"], options["device"]),
                 encoding=jobs.encoding_of(options),
+                pictures=report_file.pictures,
                 tick=tick,
                 say=out.say,
             )

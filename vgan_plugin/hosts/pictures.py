@@ -143,7 +143,8 @@ class PlannedPictures(Pictures):
 
 
 class PicturesInPlace(Pictures):
-    """Of frames made in the place of source frames, parts of them hidden: each beside what was there.
+    """Of frames made in the place of source frames, parts of them hidden: each beside what was there. Alone, where no
+    source is.
 
     It holds JPEGs of the last `_BEHIND` source frames.
     """

@@ -12,6 +12,7 @@ import numpy as np
 from vgan_plugin.errors import InputUnsupported, TaskMissing, UsageError
 from vgan_plugin.fill.synthesize import synthesize as made_from
 from vgan_plugin.hosts.job import Asked, Encoding, Wishes, counted, open_generator, timed
+from vgan_plugin.hosts.pictures import PicturesInPlace
 from vgan_plugin.hosts.report import Report
 from vgan_plugin.media.output import NULL, PartFile
 from vgan_plugin.media.reader import VideoFacts, VideoReader
@@ -68,6 +69,7 @@ def synthesize(
     like = from_rgb(np.zeros((3, height, width), np.float32), _blank(width, height), 0, 1 / rate)
     seconds: dict[str, float] = {}
     report = Report(start or NOISE, output, int(first is not None), 1 / rate, 1 / rate, (), (), seconds=seconds)
+    report.pictures = PicturesInPlace(wishes.pictures) if wishes.pictures else None
     with timed(seconds, "open"):
         generator = open_generator(wishes.generator or OpenRequest(model=MODEL), "synthesize", (height, width))
     try:
@@ -80,6 +82,8 @@ def synthesize(
             for frame, record in counted(made_from(generator, like, frames, seed, first), "make", frames, wishes.tick):
                 if record is not None:
                     report.made.append(record)
+                    if report.pictures is not None:
+                        report.pictures.add(frame, record)
                 report.frames_out += 1
                 yield frame
 

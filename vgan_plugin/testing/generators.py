@@ -25,6 +25,7 @@ from vgan_plugin.types import (
     OpenRequest,
     Reference,
     RenderRequest,
+    Synthesizer,
 )
 
 TASKS = ("fill", "interpolate", "inpaint", "predict", "synthesize")
@@ -244,6 +245,23 @@ class GeneratorConformance:
         except Exception:  # noqa: BLE001 any error will do: the engine stands in
             return
         hold(False, "it made a frame from no reference: raise ValueError instead")
+
+    def test_a_seed_gives_one_video(self) -> None:
+        """A generator that synthesises begins with `seed`, and needs no reference then."""
+        if "synthesize" not in self.one.info.tasks:
+            return
+        one = self.one
+        if not isinstance(one, Synthesizer):
+            hold(False, "it has the task synthesize, but no seed(): see vgan_plugin.Synthesizer")
+        assert isinstance(one, Synthesizer)  # noqa: S101 for the type checker
+        like = moving(1)[0]
+
+        def first(seed: int) -> Made:
+            none = Fraction(0)
+            request = RenderRequest(None, None, one.seed(seed, like), (none, none), like, 0, like.time_base, seed=seed)
+            return _made(one, request)
+
+        _same(first(7), first(7), "the same seed")
 
     # Masks
 
