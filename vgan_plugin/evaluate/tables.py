@@ -170,12 +170,15 @@ def calibration(records: Sequence[Record]) -> dict[str, list[tuple[float, float]
 def summary_rows(summary: Mapping[str, Mapping[str, Any]], against: str | None) -> Rows:
     """A summary as text: columns, then a row a method."""
     shown = [column for column in COLUMNS if any(column[0] in row for row in summary.values())]
+    columns = ["method", "clips", "frames", *(title for _, title, _ in shown)]
     rows = []
     for method, row in summary.items():
         cells = [form.format(row[key]) if key in row else "" for key, _, form in shown]
-        gain = f"{row['gain']:+.2f} [{row['low']:+.2f}, {row['high']:+.2f}]" if "gain" in row else ""
-        rows.append([method, str(row["clips"]), str(row["frames"]), *cells, gain])
-    columns = ["method", "clips", "frames", *(title for _, title, _ in shown), f"PSNR over {against}, 95 %"]
+        rows.append([method, str(row["clips"]), str(row["frames"]), *cells])
+    if any("gain" in row for row in summary.values()):
+        columns.append(f"PSNR over {against}, 95 %")
+        for cells, row in zip(rows, summary.values(), strict=True):
+            cells.append(f"{row['gain']:+.2f} [{row['low']:+.2f}, {row['high']:+.2f}]" if "gain" in row else "")
     return columns, rows
 
 
