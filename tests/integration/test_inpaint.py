@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,9 @@ import pytest
 from clips import moving_frames, write_clip
 
 from vgan_plugin.cli import main
+from vgan_plugin.gaps import Event
 from vgan_plugin.media.reader import VideoReader
+from vgan_plugin.plugins import get_plugin_manager
 from vgan_plugin.types import Frame, PixelFormat
 
 REPEAT = ["--generator", "repeat"]
@@ -176,3 +179,75 @@ def test_a_bundle_that_lacks_the_task_names_those_that_have_it(
     error = json.loads(capsys.readouterr().out)["error"]
     assert (status, error["code"]) == (5, "VGAN-507")
     assert "base" in error["do"]
+
+
+def spoiled(tmp_path: Path, lost: int) -> Path:
+    """A clip of which frame `lost` has a grey block."""
+    frames = moving_frames(8, speed=(5, 0))
+    luma = np.where(hole(), 128, frames[lost].planes[0]).astype(np.uint8)
+    frames[lost] = replace(frames[lost], planes=(luma, *frames[lost].planes[1:]))
+    return write_clip(tmp_path / "spoiled.mkv", frames)
+
+
+def mended(source: Path, output: Path, lost: int, report: dict[str, Any]) -> None:
+    assert unchanged_outside(source, output, hole()) == [i == lost for i in range(8)]
+    truth = moving_frames(8, speed=(5, 0))[lost].planes[0][hole()]
+    new, old = (frames_of(path)[lost].planes[0][hole()] for path in (output, source))
+    assert np.abs(new.astype(int) - truth).mean() < 0.5 * np.abs(old.astype(int) - truth).mean()
+    (made,) = report["made"]
+    assert (made["index"], made["why"]) == (lost, "corrupt")
+
+
+def test_fill_keeps_the_good_blocks_of_a_damaged_frame(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    source, output = spoiled(tmp_path, 4), tmp_path / "out.mkv"
+    folder = tmp_path / "masks"
+    folder.mkdir()
+    for i in range(8):
+        picture(folder / f"{i}.png", hole() & (i == 4))
+    status = main(["fill", str(source), str(output), "--mask", str(folder), *REPEAT, "--json"])
+    assert status == 0
+    mended(source, output, 4, json.loads(capsys.readouterr().out))
+
+
+def test_a_plan_says_which_blocks_are_damaged(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    source, output, plan = spoiled(tmp_path, 4), tmp_path / "out.mkv", tmp_path / "plan.json"
+    event = {"kind": "corrupt", "first": 4, "last": 4, "boxes": [[24, 16, 16, 10]]}
+    plan.write_text(json.dumps({"format": 1, "events": [event]}))
+    status = main(["fill", str(source), str(output), "--plan", str(plan), *REPEAT, "--json"])
+    report = json.loads(capsys.readouterr().out)
+    assert status == 0
+    assert report["events"][0]["boxes"] == [[24, 16, 16, 10]]
+    mended(source, output, 4, report)
+
+
+@pytest.mark.parametrize("boxes", [[[1, 2, 3]], [[0, 0, 0, 4]], [[-1, 0, 4, 4]], "all", [[0.5, 0, 4, 4]]])
+def test_boxes_that_are_none_are_refused(boxes: object, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    source, plan = spoiled(tmp_path, 4), tmp_path / "plan.json"
+    event = {"kind": "corrupt", "first": 4, "last": 4, "boxes": boxes}
+    plan.write_text(json.dumps({"format": 1, "events": [event]}))
+    status = main(["fill", str(source), str(tmp_path / "out.mkv"), "--plan", str(plan), *REPEAT, "--json"])
+    assert (status, json.loads(capsys.readouterr().out)["error"]["code"]) == (3, "VGAN-306")
+
+
+def test_a_detector_says_which_blocks_are_damaged(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class SeesGrey:
+        lookahead = 0
+
+        def feed(self, index: int, frame: Frame) -> list[Event]:
+            if len(np.unique(frame.planes[0][hole()])) > 1:
+                return []
+            return [
+                Event("corrupt", index, index, frame.pts, frame.pts, frame.time, 1, 1.0, "grey", ((24, 16, 16, 10),))
+            ]
+
+        def finish(self) -> list[Event]:
+            return []
+
+    manager = get_plugin_manager()
+    monkeypatch.setattr(type(manager), "detectors", lambda _self: [SeesGrey])
+    source, output = spoiled(tmp_path, 4), tmp_path / "out.mkv"
+    status = main(["fill", str(source), str(output), *REPEAT, "--json"])
+    assert status == 0
+    mended(source, output, 4, json.loads(capsys.readouterr().out))

@@ -14,6 +14,10 @@ from vgan_plugin.cli import options as shared
 @click.argument("source", metavar="IN", type=shared.file_path)
 @click.argument("output", metavar="OUT", type=shared.file_path)
 @shared.planning
+@click.option(
+    "--mask", metavar="M", type=shared.file_path, help="Damaged parts of frames, white: the rest of them is kept."
+)
+@click.option("--fit", is_flag=True, help="Scale masks of another size; hold the last of too few, leave out surplus.")
 @shared.generator
 @shared.encoder
 @shared.streams
@@ -25,6 +29,7 @@ def command(source: Path, output: Path, **options: Any) -> int:
     """
     from vgan_plugin.cli import jobs
     from vgan_plugin.hosts.file import repair
+    from vgan_plugin.hosts.masks import Holes
 
     out = shared.output_of(options)
     policy = jobs.policy_of(options)
@@ -36,6 +41,7 @@ def command(source: Path, output: Path, **options: Any) -> int:
                 generator=shared.open_request(options),
                 policy=policy,
                 plan=options["plan"],
+                holes=Holes(options["mask"], fit=options["fit"]) if options["mask"] is not None else None,
                 encoding=jobs.encoding_of(options),
                 min_confidence=options["min_confidence"],
                 pictures=report_file.pictures,

@@ -7,22 +7,25 @@ Two passes. The first decodes the whole file and looks; then the plan is complet
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
 from typing import Unpack
 
 from vgan_plugin.errors import PlanUnusable
-from vgan_plugin.fill import Say
+from vgan_plugin.fill import Inpainter, Say, Scene, mend_stream
+from vgan_plugin.fill.background import around
 from vgan_plugin.gaps import Event, GapPolicy, Plan, Unrepaired, interpolation_plan, plan_from_json
 from vgan_plugin.hookspecs import PlanRequest
 from vgan_plugin.hosts.job import Asked, Encoding, Job, Tick, Wishes, look_at, no_tick, silent, timed
+from vgan_plugin.hosts.masks import Holes, survey
 from vgan_plugin.hosts.report import Report
 from vgan_plugin.media.reader import VideoFacts, VideoReader
 from vgan_plugin.plugins import get_plugin_manager
 from vgan_plugin.runtime.simple import REPEAT, Simple
 from vgan_plugin.timeline import Timeline
+from vgan_plugin.types import Mask
 
 __all__ = ["Encoding", "Scan", "interpolate", "repair", "scan"]
 
@@ -86,15 +89,20 @@ def repair(
     *,
     policy: GapPolicy | None = None,
     plan: Path | None = None,
+    holes: Holes | None = None,
     **asked: Unpack[Asked],
 ) -> Report:
     """Find and repair missing, frozen, blank and corrupt frames of a file.
+
+    Of frames that are damaged in parts, the good ones are kept bit for bit: `holes` says where, or the `boxes` of an
+    event, in the plan or from a detector.
 
     Args:
         source: a local video file.
         output: the file to make, or ``null:`` (encoded and thrown away).
         policy: what may be made.
         plan: a plan to use instead of our own, as JSON.
+        holes: the damaged parts of frames, beside those that events tell.
         asked: see `hosts.job.Wishes`.
 
     Raises:
@@ -102,14 +110,40 @@ def repair(
     """
     document = _read_plan(plan)
     with Job(source, output, "fill", Wishes(**asked)) as job:
+        size = job.reader.facts.width, job.reader.facts.height
+        if holes is not None:
+            holes.check(*size)
         timeline, events = job.look()
+        if holes is not None:
+            events = list(_in_parts(events, survey(holes, timeline, *size).frames, timeline))
         with timed(job.seconds, "plan"):
             found = _plan(timeline, events, policy, document)
         job.begin(found)
+        damage = _damage(holes, found, timeline, size)
         for line in _cut_off(job.reader.facts, timeline):
             job.note(line)
             job.report.unrepaired = (*job.report.unrepaired, *_lost_end(job.reader.facts, timeline, line))
-        if found.targets or found.dropped:
+        if damage is not None:
+            scene, masks = damage
+            job.report.pictures = None  # they stand for whole frames
+            job.make(
+                lambda frames, maker: mend_stream(
+                    frames,
+                    found,
+                    maker,
+                    Inpainter(
+                        scene,
+                        lambda _: next(masks),
+                        maker,
+                        min_confidence=job.wishes.min_confidence,
+                        say=job.wishes.say,
+                    ),
+                    min_confidence=job.wishes.min_confidence,
+                    say=job.wishes.say,
+                ),
+                rate=1 / timeline.period_seconds,
+            )
+        elif found.targets or found.dropped:
             job.fill(found, rate=1 / timeline.period_seconds)
         elif job.reader.mended or not job.copy():  # a copy has the old times
             # Without targets the generator is asked nothing.
@@ -147,6 +181,36 @@ def interpolate(
         else:
             job.fill(plan, rate=rate, last=1 / rate)
         return job.end()
+
+
+def _in_parts(events: Iterable[Event], damaged: frozenset[int], timeline: Timeline) -> Iterator[Event]:
+    """Events, without the claim that frames are corrupt as a whole of which the damaged parts are known."""
+    for event in events:
+        if event.kind != "corrupt" or event.boxes or damaged.isdisjoint(range(event.first, event.last + 1)):
+            yield event
+            continue
+        for i in range(event.first, event.last + 1):
+            if i not in damaged:
+                pts = timeline.pts[i]
+                yield replace(event, first=i, last=i, first_pts=pts, last_pts=pts, time=timeline.time(i), count=1)
+
+
+def _damage(
+    holes: Holes | None, plan: Plan, timeline: Timeline, size: tuple[int, int]
+) -> tuple[Scene, Iterator[Mask | None]] | None:
+    """What is to be mended in parts, and each frame's mask; None = nothing is."""
+    boxes = [
+        (index, box) for event in plan.events for index in range(event.first, event.last + 1) for box in event.boxes
+    ]
+    if holes is None and not boxes:
+        return None
+    holes = replace(holes or Holes(), boxes=(*(holes.boxes if holes is not None else ()), *boxes))
+    holes.check(*size)
+    area = survey(holes, timeline, *size).area
+    if area is None:
+        return None
+    scene = Scene(timeline.period_seconds, around(area), cuts=plan.cuts, bad=plan.bad, why="corrupt")
+    return scene, holes.read(timeline, *size)
 
 
 def _plan(timeline: Timeline, events: list[Event], policy: GapPolicy | None, document: object) -> Plan:
