@@ -63,6 +63,18 @@ def load(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
     return tensors, meta
 
 
+def weights(path: Path) -> dict[str, Tensor]:
+    """The averaged weights of a run folder, a `weights.npz`, a `checkpoint.npz` or a bundle, as `ema/...`.
+
+    Raises:
+        BundleError: the bundle is damaged.
+        TrainingFailed: there are none.
+    """
+    if (path / "bundle.json").exists() or path.suffix == ".zip":
+        return shipped(path)
+    return load(path / "weights.npz" if path.is_dir() else path)[0]
+
+
 def shipped(path: Path) -> dict[str, Tensor]:
     """The weights of a bundle that our exporter made, as `ema/...`, fp32.
 

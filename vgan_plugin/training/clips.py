@@ -10,8 +10,10 @@ import hashlib
 import importlib.util
 import json
 import logging
+import os
 import re
 from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import cast
@@ -24,6 +26,7 @@ from torch import Tensor
 
 from vgan_plugin.errors import DataUnusable, ExtraMissing, InputDamaged, VganError
 from vgan_plugin.training.motion import LUMA
+from vgan_plugin.training.windows import SHORTEST
 
 log = logging.getLogger(__name__)
 
@@ -32,10 +35,10 @@ Picture = NDArray[np.uint8]
 
 CLIPS = frozenset([".mp4", ".mkv", ".mov", ".webm", ".avi", ".mpg", ".mpeg", ".m4v", ".ts", ".gif", ".y4m", ".ogv"])
 STILLS = frozenset([".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff"])
-SHORTEST = 3
-"""A clip with fewer frames has no frame with a neighbour on both sides."""
 THUMB = 8
 """Side of the luma cells that cuts and motion are judged by, in pixels."""
+STILL = 0.3
+"""Mean change of luma from frame to frame, in code values, under which nothing moves."""
 CUT = 0.5
 """Chi-square distance of neighbouring luma histograms (each sums to 1) above which a new shot begins."""
 
@@ -101,7 +104,7 @@ class Footage:
 def load(
     folder: Path, *, crop: int, licences: str = "", max_side: int = 640, still_side: int = 768, stills: bool = True
 ) -> Footage:
-    """Decode every clip and still under `folder`.
+    """Decode every clip and still under `folder`, several at a time.
 
     Args:
         folder: searched recursively; names decide the order.
@@ -118,40 +121,55 @@ def load(
     if not folder.is_dir():
         raise DataUnusable(f"No training folder at {folder}", "it is not a folder", "give a folder of video clips")
     allowed = _licensed(folder, licences) if licences else None
+    files = [p for p in folder.rglob("*") if p.suffix.lower() in (CLIPS | STILLS if stills else CLIPS) and p.is_file()]
+    chosen = sorted(p for p in files if allowed is None or p.resolve() in allowed)
+    barred = len(files) - len(chosen)
     clips: list[Clip] = []
     textures: list[Tensor] = []
     skipped: list[tuple[str, str]] = []
-    barred = 0
     digest = hashlib.sha256(f"{crop} {max_side} {still_side}".encode())
-    for path in sorted(p for p in folder.rglob("*") if p.suffix.lower() in CLIPS | STILLS and p.is_file()):
-        name = path.relative_to(folder).as_posix()
-        if path.suffix.lower() in STILLS and not stills:
-            continue
-        if allowed is not None and path.resolve() not in allowed:
-            barred += 1
-            continue
+
+    def read(path: Path) -> Clip | Tensor | str:
         try:
             if path.suffix.lower() in CLIPS:
-                clips.append(_read_clip(path, name, crop, max_side))
-            else:
-                textures.append(_read_still(path, crop, still_side))
-            digest.update(f"{name} {path.stat().st_size}".encode())
+                return _read_clip(path, path.relative_to(folder).as_posix(), crop, max_side)
+            return _read_still(path, crop, still_side)
         except (_Unusable, VganError, OSError) as error:
-            reason = error.why if isinstance(error, VganError) else str(error)
-            skipped.append((name, reason))
-            log.warning("skipped %s: %s", name, reason)
+            return error.why if isinstance(error, VganError) else str(error)
+
+    with ThreadPoolExecutor(min(16, os.cpu_count() or 1)) as pool:  # decoders leave Python alone meanwhile
+        for path, found in zip(chosen, pool.map(read, chosen), strict=True):
+            name = path.relative_to(folder).as_posix()
+            if isinstance(found, str):
+                skipped.append((name, found))
+                log.warning("skipped %s: %s", name, found)
+                continue
+            digest.update(f"{name} {path.stat().st_size}".encode())
+            if isinstance(found, Clip):
+                clips.append(found)
+            else:
+                textures.append(found)
     if barred:
         log.info("%d files are not of licence class %s", barred, " or ".join(licences))
     if not clips:
-        listed = "; ".join(f"{n}: {why}" for n, why in skipped[:5]) or "it holds no video file"
+        alone = f"of {len(textures)} pictures none moves" if textures else "it holds no video file"
+        listed = "; ".join(f"{n}: {why}" for n, why in skipped[:5]) or alone
         raise DataUnusable(
             f"Nothing to train on in {folder}", listed, f"give clips of at least {SHORTEST} frames and {crop} lines"
         )
+    if not any(_moves(clip) for clip in clips):
+        log.warning("nothing moves in %s: only synthetic windows can teach motion", folder)
     return Footage(tuple(clips), tuple(textures), tuple(skipped), digest.hexdigest())
 
 
 class _Unusable(Exception):
     """A file that is skipped, with the reason."""
+
+
+def _moves(clip: Clip) -> bool:
+    """Whether some frame differs from the one before it, cuts aside."""
+    changes = np.abs(np.diff(clip.thumbs.astype(np.int16), axis=0)).mean((1, 2))
+    return any(bool((changes[first : last - 1] > STILL).any()) for first, last in clip.shots)
 
 
 def _stem(name: str) -> str:

@@ -25,6 +25,7 @@ from vgan_plugin.training.presets import Schedule
 from vgan_plugin.training.rollout import composite, offsets, roll_out
 from vgan_plugin.training.synthesis import draw_noise, dream
 from vgan_plugin.training.tasks import Batch
+from vgan_plugin.training.teacher import LESSONS, Teacher
 
 log = logging.getLogger("vgan_plugin.training")
 
@@ -108,6 +109,7 @@ class Players:
         self.by_pixels = self._optimiser(parts, 0.9, decay)
         self.by_opinion = self._optimiser([dict(p) for p in parts], 0.0)
         self.judging = self._optimiser(judging, 0.0)
+        self.teacher = Teacher(Path(settings.teacher), device) if settings.teacher else None
         self.missed: dict[int, int] = {}
 
     @property
@@ -200,7 +202,9 @@ class Players:
 
     def _pixels_and_opinion(self, hand: Hand, step: int) -> tuple[Tensor, dict[str, Tensor | float]]:
         terms = pixel_terms(hand)
-        weights = WEIGHTS
+        if self.teacher is not None:
+            terms |= self.teacher.terms(hand.batch, hand.made)
+        weights = WEIGHTS | LESSONS
         loss = _total(weights[name] * value for name, value in terms.items())
         scalars: dict[str, Tensor | float] = {f"pixel/{name}": value.detach() for name, value in terms.items()}
         weight = (self.opinion(step) or 0.0) * self._heard(step)
@@ -313,10 +317,7 @@ class Players:
 
     def start_from(self, path: Path) -> None:
         """Take weights from a run folder, a `weights.npz` or a bundle; optimisers and judges stay fresh."""
-        if (path / "bundle.json").exists() or path.suffix == ".zip":
-            tensors = checkpoint.shipped(path)
-        else:
-            tensors, _ = checkpoint.load(path / "weights.npz" if path.is_dir() else path)
+        tensors = checkpoint.weights(path)
         for network in (self.generator, self.ema):
             checkpoint.unpack(tensors, "ema", network)
 

@@ -62,6 +62,7 @@ class Schedule:
         diversity: weight of the variety of dreams.
         penalty_every: steps between penalties (each then counts as many times).
         gan_rise: steps over which `gan_weight` rises from zero; during the first half only the discriminators learn.
+        teacher: run folder, `weights.npz` or bundle of a larger generator whose frames and motion are imitated too.
         val: folder of held-out clips; empty = hold out a part of the data.
         val_share: part of the data held out when `val` is empty.
         val_crops: crops validated on, shared among the tasks; `between` has gaps of 1, 3 and 7 frames in turn.
@@ -108,6 +109,7 @@ class Schedule:
     diversity: float = 0.1
     penalty_every: int = 4
     gan_rise: int = 600
+    teacher: str = ""
     val: str = ""
     val_share: float = 0.1
     val_crops: int = 48

@@ -104,7 +104,7 @@ def play(players: Players, sampler: Sampler, exam: list[Batch], run: Path, until
         rescue = Rescue(players, run)
         if first == 0:
             best = examine(players, exam, journal, rescue, step, best)
-        pace = Pace(settings)
+        pace = Pace(settings, sampler)
         try:
             while step < settings.steps and time.monotonic() < until and not rescue.over:
                 pace.add(turn(players, sampler.batch(step), step))
@@ -113,7 +113,7 @@ def play(players: Players, sampler: Sampler, exam: list[Batch], run: Path, until
                     means = pace.means()
                     journal.scalars(step, means | {"speed/lr": players.rate(step)})
                     rescue.listen(means, step)
-                    pace = Pace(settings)
+                    pace = Pace(settings, sampler)
                 if step % settings.val_every == 0:
                     best = examine(players, exam, journal, rescue, step, best)
                 if time.monotonic() - saved > 60 * settings.save_minutes:
@@ -151,7 +151,7 @@ def examine(players: Players, exam: list[Batch], journal: Journal, rescue: Rescu
         findings = [] if players.opinion(step) is None else look(made, torch.cat([b.truth[:, 0] for b in exam]))
         if step == 0:
             untrained, _ = validate(Generator(players.generator.preset).to(players.device), exam)
-            plain = sum(psnr(blend(b), b.truth[:, 0]) for b in exam) / len(exam)
+            plain = sum(psnr(blend(b), b.truth[:, 0], b.mask[:, 0]) for b in exam) / len(exam)
             journal.scalars(step, {"val/blend": plain, "val/untrained": untrained["psnr"]})
     journal.scalars(step, {f"val/{name}": value for name, value in scores.items()})
     journal.picture(step, picture)
@@ -165,10 +165,11 @@ def examine(players: Players, exam: list[Batch], journal: Journal, rescue: Rescu
 
 
 class Pace:
-    """Means of the scalars since the last log line, and windows a second."""
+    """Means of the scalars since the last log line, windows a second, and the share of the time spent on the data."""
 
-    def __init__(self, settings: Schedule) -> None:
+    def __init__(self, settings: Schedule, sampler: Sampler) -> None:
         self.values: dict[str, list[Tensor | float]] = {}
+        self.sampler, self.sampled = sampler, sampler.seconds
         self.began, self.windows = time.monotonic(), settings.log_every * settings.batch
 
     def add(self, scalars: Mapping[str, Tensor | float]) -> None:
@@ -179,7 +180,9 @@ class Pace:
     def means(self) -> dict[str, float]:
         """Every scalar's mean, and the speed."""
         means = {name: sum(map(float, values)) / len(values) for name, values in self.values.items()}
-        return means | {"speed/windows_per_s": self.windows / (time.monotonic() - self.began)}
+        seconds = time.monotonic() - self.began
+        waited = (self.sampler.seconds - self.sampled) / seconds
+        return means | {"speed/windows_per_s": self.windows / seconds, "speed/data_share": waited}
 
 
 def _device(settings: Schedule) -> torch.device:
