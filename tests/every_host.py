@@ -47,6 +47,18 @@ def by_interpolate(source: Path, _: Path, out: Path) -> Iterable[bytes]:
     return (plane.tobytes() for frame in frames(out) for plane in frame.planes)
 
 
+def by_inpaint(source: Path, _: Path, out: Path) -> Iterable[bytes]:
+    options = ["--box", "20,16,12,8", "--to", "0.12", "--generator", "blend", "--codec", "ffv1", "--quiet"]
+    assert main(["inpaint", str(source), str(out), *options]) == 0
+    return (plane.tobytes() for frame in frames(out) for plane in frame.planes)
+
+
+def by_extend(source: Path, _: Path, out: Path) -> Iterable[bytes]:
+    options = ["--frames", "2", "--generator", "repeat", "--codec", "ffv1", "--quiet"]
+    assert main(["extend", str(source), str(out), *options]) == 0
+    return (plane.tobytes() for frame in frames(out) for plane in frame.planes)
+
+
 def by_hook(source: Path, _: Path, __: Path) -> Iterable[bytes]:
     some = list(frames(source))[:3]
     request = FillRequest(tuple(some[:2]), tuple(some[2:]), (Fraction(3, 50),), 1 / RATE, open=BLEND)

@@ -58,8 +58,11 @@ def picture(strip: Path, target: Path, rows: list[int], of: int) -> None:
 
 def screens(page: Path, docs: Path) -> None:
     """The report in a browser: its top in the light, a doubtful frame in the dark."""
-    from browser import Browser
+    from browser import Browser, find
 
+    if find() is None:
+        print("No Chromium on PATH: the pictures of the report stay as they are.")
+        return
     with tempfile.TemporaryDirectory() as profile, Browser(Path(profile), 1280, 880) as tab:
         tab.scheme("light")
         tab.open(page)
