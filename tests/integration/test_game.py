@@ -186,6 +186,13 @@ def test_what_was_never_good_is_said_and_left_to_become_so(data, tmp_path):
     assert "no state has been good yet" in (tmp_path / "run.json").read_text()
 
 
+def test_where_nothing_can_be_done_that_is_what_is_said(data, tmp_path):
+    players, _ = table(data, "textbook")
+    rescue.Rescue(players, tmp_path).listen({"judges/frame_margin": 40.0}, 50)
+    assert "nothing: with gamma=0" in (tmp_path / "run.json").read_text()
+    assert players.balance == health.Balance()
+
+
 def test_judges_far_ahead_are_not_heard_for_a_while_and_penalised_more(data, tmp_path):
     players, team = good_run(data, tmp_path)
     for step in (50, 100):

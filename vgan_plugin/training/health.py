@@ -3,9 +3,9 @@
 ==============  ========================================================  =============================================
 sign            seen by                                                   done
 ==============  ========================================================  =============================================
-divergence      mean D(x) - D(G) above 3, or the adversarial gradient     slopes penalised by half as much again; where
-                above 10 times its running median                         pixels teach as well, the generator ignores
-                                                                          the judges for 100 steps
+divergence      mean D(x) - D(G) above 3, then not again for 200 steps;   slopes penalised by half as much again; where
+                or the adversarial gradient above 10 times its running    pixels teach as well, the generator ignores
+                median                                                    the judges for 100 steps
 imbalance       D(x) - D(G) above 1.5 or below 0.3 for 200 steps          slopes penalised 1.3 times as much, or as
                 (relativistic loss)                                       little; not worth a word
 dead judges     D(x) - D(G) within 0.05 for 500 steps while the detail    their rate doubled, their last layer anew
@@ -38,6 +38,7 @@ from vgan_plugin.training.motion import LUMA
 AHEAD = 3.0
 RANGE = (0.3, 1.5)
 LEAN_AFTER = 200
+REST = 200
 EVEN = 0.05
 PATIENCE = 500
 BURST = 10.0
@@ -125,7 +126,7 @@ class Watch:
 
     def __init__(self, every: int) -> None:
         self.margin: float | None = None
-        self.even = self.above = self.below = 0
+        self.even = self.above = self.below = self.rest = 0
         self.every = every
         self.slopes: deque[float] = deque(maxlen=50)
 
@@ -143,8 +144,9 @@ class Watch:
         # Steps, not lines, are what an average should reach back by.
         keep = 0.5 ** (self.every / 50)
         self.margin = margin if self.margin is None else keep * self.margin + (1 - keep) * margin
-        if self.margin > AHEAD:
-            found, self.margin = self.margin, None
+        self.rest = max(0, self.rest - self.every)
+        if self.margin > AHEAD and not self.rest:
+            found, self.margin, self.rest = self.margin, None, REST
             return Finding("divergence", f"the judges are ahead by {found:.2f} on average")
         slope = means.get("adversarial/slope")
         if slope is not None:

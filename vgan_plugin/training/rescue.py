@@ -57,6 +57,8 @@ class Rescue:
         good = self.run / GOOD
         if finding.sign in BACK and not good.exists():
             done = "nothing: no state has been good yet"
+        elif finding.sign == "divergence" and not paired and not self.players.settings.gamma:
+            done = "nothing: with gamma=0 slopes are not penalised"
         else:
             done = self.players.balance.answer(finding, step, paired)
         if finding.sign in BACK and good.exists():
