@@ -49,9 +49,9 @@ def vgan_open_generator(request: OpenRequest) -> FrameGenerator | None:
             return Simple(simple)
     if request.generator in (None, RECURRENT.name):
         from vgan_plugin.plugins import get_plugin_manager
-        from vgan_plugin.runtime.generator import open_recurrent
+        from vgan_plugin.runtime.tiled import open_fitted
 
-        return open_recurrent(request, get_plugin_manager().bundle_folders())
+        return open_fitted(request, get_plugin_manager().bundle_folders())
     return None
 
 

@@ -194,3 +194,10 @@ class DeviceMissing(VganError, RuntimeError):
 
     code = "VGAN-601"
     exit_status = 6
+
+
+class OutOfMemory(PluginFailed):
+    """The device's memory does not hold what a frame needs."""
+
+    code = "VGAN-602"
+    exit_status = 6

@@ -16,7 +16,7 @@ import fakebundle
 
 from vgan_plugin.bundle import store
 from vgan_plugin.bundle.signature import Graph
-from vgan_plugin.errors import BundleGraph, DeviceMissing, PluginFailed
+from vgan_plugin.errors import BundleGraph, DeviceMissing, OutOfMemory, PluginFailed
 from vgan_plugin.runtime import providers, session
 from vgan_plugin.runtime.session import GraphSessions
 
@@ -221,10 +221,33 @@ def test_a_run_that_fails_on_the_way_is_a_failed_plugin_and_not_a_wrong_bundle(
     sessions = GraphSessions(bundle, "cpu", threads=1)
 
     def broken(*_: object) -> list:
-        raise MemoryError("no memory left")
+        raise RuntimeError("device lost")
 
     monkeypatch.setattr(sessions, "_run", broken)
-    with pytest.raises(PluginFailed, match="failed on cpu: no memory left"):
+    with pytest.raises(PluginFailed, match="failed on cpu: device lost"):
+        sessions.run("encode", {"frame": frame(8, 8)})
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        MemoryError("no memory left"),
+        RuntimeError("CUDA failure 2: out of memory ; GPU=0"),
+        RuntimeError("BFCArena: Failed to allocate memory for requested buffer of size 1207959552"),
+        RuntimeError("CUBLAS failure 3: CUBLAS_STATUS_ALLOC_FAILED"),
+        RuntimeError("std::bad_alloc"),
+    ],
+)
+def test_a_run_that_the_memory_does_not_hold_is_told_from_other_failures(
+    bundle: store.Bundle, monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    sessions = GraphSessions(bundle, "cpu", threads=1)
+
+    def full(*_: object) -> list:
+        raise error
+
+    monkeypatch.setattr(sessions, "_run", full)
+    with pytest.raises(OutOfMemory, match="failed on cpu"):
         sessions.run("encode", {"frame": frame(8, 8)})
 
 

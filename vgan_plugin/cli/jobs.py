@@ -95,6 +95,8 @@ def finish(report: Report, out: Output) -> int:
     if len(report.fallbacks) > _MOST:
         out.say(f"... and {len(report.fallbacks) - _MOST} frames more; see --report")
     out.result(summary(report))
+    if report.provider.get("tiles"):
+        out.say(f"made in {report.provider['tiles']}")
     if report.provider.get("fallback"):
         out.say(f"ran on {report.provider.get('device')}: {report.provider['fallback']}")
     if report.made:

@@ -57,11 +57,10 @@ def open_recurrent(request: OpenRequest, extra: Iterable[Path] = ()) -> Recurren
             f"its graphs compute in {bundle.manifest.precision}",
             "leave the precision out",
         )
-    sessions = GraphSessions(bundle, request.device, request.threads)
+    generator = RecurrentGenerator(bundle, GraphSessions(bundle, request.device, request.threads))
     if request.size is not None:
-        height, width = (-(-side // bundle.manifest.stride) * bundle.manifest.stride for side in request.size)
-        sessions.prepare(height, width)
-    return RecurrentGenerator(bundle, sessions)
+        generator.prepare(*request.size)
+    return generator
 
 
 class RecurrentGenerator:
@@ -85,6 +84,14 @@ class RecurrentGenerator:
     def provenance(self) -> Mapping[str, Any]:
         """What really runs: model, provider, device, node counts."""
         return self._sessions.provenance
+
+    def prepare(self, height: int, width: int) -> None:
+        """Load every graph for frames of this size, so that one that cannot run is an error now.
+
+        Raises:
+            VganError: as `GraphSessions.prepare`.
+        """
+        self._sessions.prepare(*(max(2, -(-side // self._stride)) * self._stride for side in (height, width)))
 
     def encode(self, frame: Frame, valid: Mask | None = None) -> Features:
         """Features of one source frame; `valid` (H, W): True = trust this pixel."""
@@ -226,7 +233,7 @@ class RecurrentGenerator:
     def _absent(self, other: Features) -> dict[str, Value]:
         """Features of a reference that is not there: the other's motion evidence, trusted nowhere."""
         tensors = dict(other.tensors)
-        tensors["image"] = np.zeros_like(self._sessions.to_numpy(tensors["image"]))
+        tensors["image"] = _zeros(self._shapes["a_image"].resolve({"H": other.size[0], "W": other.size[1]}))
         return tensors
 
     def _zeros(self, name: str, size: tuple[int, int]) -> NDArray[np.float32]:

@@ -7,6 +7,7 @@ On the CPU, values are NumPy arrays: a plain run copies no more than prepared bi
 
 from __future__ import annotations
 
+import re
 import threading
 from collections import Counter, OrderedDict, defaultdict
 from collections.abc import Callable, Mapping
@@ -21,7 +22,7 @@ from onnxruntime.capi import onnxruntime_pybind11_state as native
 
 from vgan_plugin.bundle.signature import Graph, Tensor
 from vgan_plugin.bundle.store import Bundle
-from vgan_plugin.errors import BundleGraph, DeviceMissing, PluginFailed
+from vgan_plugin.errors import BundleGraph, DeviceMissing, OutOfMemory, PluginFailed
 from vgan_plugin.runtime.providers import Device, choose, physical_cores
 
 Value: TypeAlias = NDArray[Any] | OrtValue
@@ -51,6 +52,8 @@ _ERRORS = (
     RuntimeError,
     MemoryError,
 )
+_FULL = re.compile(r"out of memory|failed to allocate|bad[ _]alloc|allocation failed|ALLOC_FAILED", re.IGNORECASE)
+"""What ONNX Runtime, CUDA, cuBLAS and cuDNN say when there is no memory left."""
 _locks: defaultdict[str, threading.Lock] = defaultdict(threading.Lock)
 """One lock a device for the whole process: each run uses all of it, so two at once would only be slower."""
 
@@ -113,7 +116,8 @@ class GraphSessions:
         Raises:
             BundleGraph: inputs or outputs are not those of the manifest, or the graph does not load.
             DeviceMissing: the session did not get the device.
-            PluginFailed: the run itself failed (out of memory, device lost).
+            OutOfMemory: the device's memory did not hold it.
+            PluginFailed: the run itself failed (device lost).
         """
         spec = self.bundle.manifest.graphs[graph]
         sizes = _sizes(graph, spec, inputs, size)
@@ -122,7 +126,8 @@ class GraphSessions:
             try:
                 outputs = self._run(session, spec, inputs)
             except _ERRORS as error:
-                raise PluginFailed(
+                kind = OutOfMemory if isinstance(error, MemoryError) or _FULL.search(str(error)) else PluginFailed
+                raise kind(
                     f"Graph {graph!r} of the bundle {self.bundle.manifest.name!r} failed on {self.device.name}",
                     _first_line(error),
                     "try a smaller picture or --device cpu",
