@@ -7,17 +7,20 @@ from dataclasses import replace
 from fractions import Fraction
 from itertools import pairwise
 from pathlib import Path
+from types import SimpleNamespace
 
 import clips
 import numpy as np
 import pytest
+import toy
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from vgan_plugin.errors import DataUnusable, ExtraMissing, UsageError
-from vgan_plugin.evaluate import baselines, holes, plots, rife, run, sets, tables, vmaf, windows
+from vgan_plugin.errors import DataUnusable, ExtraMissing, PluginFailed, UsageError
+from vgan_plugin.evaluate import baselines, holes, methods, plots, rife, run, sets, tables, vmaf, windows
 from vgan_plugin.evaluate.methods import Answer, Pairwise
 from vgan_plugin.evaluate.run import Memory, Protocol
+from vgan_plugin.types import OpenRequest
 
 FRAMES = clips.moving_frames(40, 16, 16)
 PLAIN = Protocol(gaps=(1,), most=2, flow=False, ssim=False)
@@ -326,3 +329,31 @@ def test_smooth_filling_keeps_what_is_known_and_stays_within_it(rows: int, colum
     assert np.array_equal(filled[:, known], picture[:, known])
     assert filled[:, ~known].size == 0 or filled.max() <= picture[:, known].max() + 1e-3
     assert filled.min() >= min(low, picture[:, known].min()) - 1e-3
+
+
+def opened(monkeypatch: pytest.MonkeyPatch, generator: toy.Toy) -> methods.Model:
+    manager = SimpleNamespace(open_generator=lambda _: generator)
+    monkeypatch.setattr(methods, "get_plugin_manager", lambda: manager)
+    return methods.Model(OpenRequest(generator="toy"), "toy")
+
+
+def test_a_generator_that_fails_is_named_and_no_fallback_is_measured_in_its_place(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def fails(call: str, _pts: int) -> None:
+        if call == "render":
+            raise ArithmeticError("no numbers")
+
+    with pytest.raises(PluginFailed, match=r"toy cannot be measured.*no numbers"):
+        opened(monkeypatch, toy.Toy(fails=fails)).make(windows.gaps(FRAMES, 1, 1)[0])
+
+
+def test_neighbouring_windows_encode_the_frames_they_share_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    generator = toy.Toy()
+    model = opened(monkeypatch, generator)
+    for window in windows.gaps(FRAMES[:8], 1, 6):
+        (answer,) = model.make(window) or []
+        assert answer.frame.pts == window.truth[0].pts
+        assert answer.confidence == 0.5
+    assert len(generator.encoded) == len(set(generator.encoded))
+    assert model.make(windows.predictions(FRAMES, 1)[0]) is None  # it does not predict

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from vgan_plugin.bundle import locate, store
 from vgan_plugin.bundle.card import CARD
+from vgan_plugin.errors import PluginFailed
 from vgan_plugin.evaluate.sets import Picture, from_rgb8, label, rgb8
 from vgan_plugin.evaluate.windows import Window
 from vgan_plugin.fill import Inpainter, Scene, fill_gap, inpaint_stream
@@ -67,9 +68,6 @@ class Model:
         request: which generator, model and device.
         name: as tables name it.
 
-    Attributes:
-        notes: what it did otherwise than asked, a line each.
-
     Raises:
         VganError: it cannot be opened.
     """
@@ -78,10 +76,13 @@ class Model:
         self._generator = _Watched(get_plugin_manager().open_generator(request))
         self.name = name
         self.identity = f"{self._generator.info.name} {identity(request)}"
-        self.notes: list[str] = []
 
     def make(self, window: Window) -> list[Answer] | None:
-        """Through `fill_gap`, with as much lead-in as the bundle asks for."""
+        """Through `fill_gap`, with as much lead-in as the bundle asks for.
+
+        Raises:
+            PluginFailed: it failed, and a fallback would be measured in its place.
+        """
         if not window.after and "predict" not in self._generator.info.tasks:
             return None
         needed = max(2, self._generator.lead)
@@ -89,26 +90,34 @@ class Model:
         fill = fill_gap(
             FillRequest(window.before[-needed:], window.after[:1], window.times, window.period), self._generator
         )
-        if self._generator.info.name not in fill.method:
-            self.notes += fill.notes
+        if fill.method != self._generator.info.name:
+            raise self._failed("; ".join(fill.notes))
         says = self._generator.block > 0
-        maps = [made.map for made in self._generator.made]
-        if len(maps) != len(fill.frames):  # a frame that a fallback made has no map
-            maps = [None] * len(fill.frames)
         return [
-            Answer(frame, sure if says else None, each)
-            for frame, sure, each in zip(fill.frames, fill.confidence, maps, strict=True)
+            Answer(frame, sure if says else None, made.map)
+            for frame, sure, made in zip(fill.frames, fill.confidence, self._generator.made, strict=True)
         ]
 
     def inpaint(self, frames: Sequence[Frame], masks: Sequence[Mask]) -> list[Frame] | None:
-        """As `vgan inpaint` does, looking to both sides in time."""
+        """As `vgan inpaint` does, looking to both sides in time.
+
+        Raises:
+            PluginFailed: as for `make`.
+        """
         if "inpaint" not in self._generator.info.tasks:
             return None
         scene = Scene(frames[1].time - frames[0].time, around(np.any(masks, 0)))
-        inpainter = Inpainter(scene, masks.__getitem__, self._generator, say=self.notes.append)
-        made = [frame for frame, _ in inpaint_stream(frames, inpainter)]
-        self._generator.made.clear()
+        inpainter = Inpainter(scene, masks.__getitem__, self._generator)
+        made = []
+        for frame, record in inpaint_stream(frames, inpainter):
+            self._generator.made.clear()
+            if record is not None and record.fallback:
+                raise self._failed(record.fallback)
+            made.append(frame)
         return made
+
+    def _failed(self, why: str) -> PluginFailed:
+        return PluginFailed(f"{self.name} cannot be measured", why, "measure another, or see to its failure first")
 
     def close(self) -> None:
         """Close the generator."""
