@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import re
+import shlex
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,6 +13,8 @@ import numpy as np
 import pytest
 
 from vgan_plugin.cli import main
+from vgan_plugin.cli.evaluate import command
+from vgan_plugin.evaluate import baselines, tables
 
 FEW = ["--gaps", "1", "--windows", "2", "--fast", "--baselines", "repeat,blend"]
 
@@ -139,3 +143,20 @@ def test_without_opencv_flow_is_left_out_with_a_word(
     assert "ssim" in row
     assert "dis is left out" in err
     assert "optical flow is left out" in err
+
+
+def test_every_command_of_the_page_on_quality_is_one() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "quality.md").read_text("utf-8")
+    lines = re.findall(r"^vgan evaluate (.+)$", page, re.MULTILINE)
+    assert len(lines) >= 5
+    for line in lines:
+        words = shlex.split(line, comments=True)
+        assert command.make_context("evaluate", words, resilient_parsing=False).params["data"]
+
+
+def test_every_column_of_the_tables_is_explained_on_the_page_on_quality() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "quality.md").read_text("utf-8")
+    for _, title, _ in tables.COLUMNS:
+        assert f"`{title}`" in page
+    for name in baselines.BASELINES:
+        assert f"`{name}`" in page

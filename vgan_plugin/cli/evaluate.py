@@ -35,7 +35,12 @@ def windows(text: str) -> int | None:
 
 what = shared.chain(
     click.option(
-        "--gaps", metavar="1,3,7", type=whole_numbers, default="1,3,7", show_default=True, help="Gaps to cut."
+        "--gaps",
+        metavar="1,3,7",
+        type=whole_numbers,
+        default="1,3,7",
+        show_default=True,
+        help="Gaps to cut; empty: none.",
     ),
     click.option("--predict", is_flag=True, help="Frames 1 and 4 after the last one, too."),
     click.option("--double", is_flag=True, help="Halve the clip's rate and raise it again, too; with VMAF."),

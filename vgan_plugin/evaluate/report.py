@@ -64,6 +64,7 @@ def as_json(records: Sequence[Record], against: str | None) -> dict[str, Any]:
         "date": datetime.datetime.now(tz=datetime.UTC).isoformat(timespec="seconds"),
         "against": against,
         "summary": {task: tables.summary(records, task, against) for task in tables.tasks(records)},
+        "calibration": tables.calibration(records),
         "records": list(records),
     }
 
