@@ -138,6 +138,10 @@ def _small_frame() -> Iterator[Check]:
         "good",
         f"64x48 by {name} on {ran} in {seconds * 1000:.0f} ms (the first in {(opened - start) * 1000:.0f} ms)",
     )
+    elsewhere = where.get("elsewhere") if isinstance(where, Mapping) else None
+    if elsewhere:
+        nodes = ", ".join(f"{count} {op}" for op, count in elsewhere.items())
+        yield Check("nodes", "note", f"not on {ran}: {nodes}", "another version of ONNX Runtime may have them")
 
 
 def _frames(count: int) -> tuple[Frame, ...]:

@@ -13,6 +13,7 @@ from vgan_plugin.cli import main
 from vgan_plugin.errors import RuntimeTooOld
 from vgan_plugin.hookspecs import hookimpl
 from vgan_plugin.plugins import PluginManager, Source
+from vgan_plugin.runtime.session import GraphSessions
 from vgan_plugin.types import Check
 
 
@@ -49,6 +50,21 @@ def test_a_look_that_crashes_is_a_finding(monkeypatch: pytest.MonkeyPatch) -> No
 
     monkeypatch.setattr("vgan_plugin.runtime.providers.installed", crash)
     assert own()["onnxruntime"].evidence == "OSError: no disk"
+
+
+def test_nodes_that_do_not_run_on_the_device_are_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    there = GraphSessions.provenance.fget
+    assert there is not None
+
+    def provenance(sessions: GraphSessions) -> dict:
+        found = there(sessions)
+        found["provider"] |= {"device": "cuda:0", "elsewhere": {"DeformConv": 3}}
+        return found
+
+    assert "nodes" not in {check.name for check in doctor._small_frame()}
+    monkeypatch.setattr(GraphSessions, "provenance", property(provenance))
+    found = {check.name: check for check in doctor._small_frame()}
+    assert (found["nodes"].verdict, found["nodes"].evidence) == ("note", "not on cuda:0: 3 DeformConv")
 
 
 def test_a_bundle_that_was_changed_is_bad_and_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

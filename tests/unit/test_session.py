@@ -26,6 +26,26 @@ def bundle(tmp_path_factory: pytest.TempPathFactory) -> store.Bundle:
     return store.load(fakebundle.make(tmp_path_factory.mktemp("b") / "fake"))
 
 
+run_bound, upload = session._run_bound, session._upload
+
+
+class OnDevice:
+    """The CPU, reached as a device is: values are bound, and outputs stay there."""
+
+    kind, name, index = "cpu", "cpu", 0
+    provider = "CPUExecutionProvider"
+
+    @staticmethod
+    def providers() -> list:
+        return [("CPUExecutionProvider", {})]
+
+
+class Elsewhere(OnDevice):
+    """A device that is not the CPU, which stands in for it."""
+
+    kind = "cuda"
+
+
 def frame(height: int, width: int, seed: int = 0) -> np.ndarray:
     return np.random.default_rng(seed).random((1, 3, height, width), dtype=np.float32)
 
@@ -72,10 +92,9 @@ def test_values_that_stay_on_the_device_give_what_arrays_give(
     plain = GraphSessions(bundle, "cpu", threads=1)
     bound = GraphSessions(bundle, "cpu", threads=1)
 
-    def run(s: object, spec: Graph, inputs: dict) -> list:
-        return session._run_bound(s, spec, inputs, "cpu", 0)
-
-    monkeypatch.setattr(bound, "_run", run)
+    monkeypatch.setattr(bound, "device", Elsewhere)
+    monkeypatch.setattr(session, "_upload", lambda value, _device: upload(value, OnDevice))
+    monkeypatch.setattr(session, "_run_bound", lambda s, spec, inputs, _device: run_bound(s, spec, inputs, OnDevice))
     state: dict[str, object] = {"plain": np.zeros((1, 3, 4, 6), np.float32)}
     state["bound"] = state["plain"]
     for seed in range(3):
@@ -85,6 +104,25 @@ def test_values_that_stay_on_the_device_give_what_arrays_give(
             state[name] = sessions.run("remember", inputs)["state_out"]
     assert not isinstance(state["bound"], np.ndarray)
     assert bound.to_numpy(state["bound"]).tobytes() == state["plain"].tobytes()
+
+
+def test_a_constant_is_uploaded_once_and_what_can_change_each_time(
+    bundle: store.Bundle, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sessions = GraphSessions(bundle, "cpu", threads=1)
+    monkeypatch.setattr(sessions, "device", Elsewhere)
+    uploads = []
+    monkeypatch.setattr(session, "_upload", lambda value, _device: uploads.append(value) or upload(value, OnDevice))
+    monkeypatch.setattr(session, "_run_bound", lambda s, spec, inputs, _device: run_bound(s, spec, inputs, OnDevice))
+    constant = np.ones((1, 3, 4, 4), np.float32)
+    constant.flags.writeable = False
+    for value in (1.0, 2.0):
+        changing = np.full((1, 3, 4, 4), value, np.float32)
+        out = sessions.run("remember", {"features": changing, "state": constant})["state_out"]
+        assert np.allclose(sessions.to_numpy(out), (value + 1) / 2)
+    assert len(uploads) == 3
+    sessions.close()
+    assert not sessions._constants
 
 
 def test_several_targets_in_one_call_are_the_same_bytes_as_one_by_one(bundle: store.Bundle) -> None:

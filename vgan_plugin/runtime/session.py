@@ -28,6 +28,8 @@ from vgan_plugin.runtime.providers import Device, choose, physical_cores
 Value: TypeAlias = NDArray[Any] | OrtValue
 """A tensor: a NumPy array, or a value that stays on the device."""
 
+_CONSTANTS = 16
+"""Constant arrays whose copies on the device are kept."""
 _TYPES = {
     "float32": "tensor(float)",
     "float16": "tensor(float16)",
@@ -86,6 +88,7 @@ class GraphSessions:
         self._sessions: OrderedDict[tuple[int, int], dict[tuple[str, int], Any]] = OrderedDict()
         self._nodes: dict[str, Counter[str]] = {}
         self._elsewhere: dict[str, Counter[str]] = {}
+        self._constants: OrderedDict[int, tuple[NDArray[Any], Value]] = OrderedDict()
         self._lock = _locks[self.device.name]
 
     def prepare(self, height: int, width: int) -> None:
@@ -172,6 +175,7 @@ class GraphSessions:
         """Free every session."""
         with self._lock:
             self._sessions.clear()
+            self._constants.clear()
 
     def _session(self, graph: str, sizes: Mapping[str, int]) -> Any:
         size = (sizes["H"], sizes["W"])
@@ -198,6 +202,12 @@ class GraphSessions:
         try:
             session = onnxruntime.InferenceSession(self.bundle.graph(graph), options, providers=self.device.providers())
         except _ERRORS as error:
+            if _FULL.search(str(error)):
+                raise OutOfMemory(
+                    f"Graph {graph!r} does not fit into {self.device.name}",
+                    _first_line(error),
+                    "close what else uses it, or run with --device cpu",
+                ) from error
             raise BundleGraph(
                 f"Graph {graph!r} of the bundle {self.bundle.manifest.name!r} does not load",
                 _first_line(error),
@@ -224,7 +234,22 @@ class GraphSessions:
         if self.device.kind == "cpu":
             feed = {t.name: _array(self.to_numpy(inputs[t.name]), t) for t in spec.inputs}
             return list(session.run([t.name for t in spec.outputs], feed))
-        return _run_bound(session, spec, inputs, self.device.kind, self.device.index)
+        typed = {t.name: _typed(inputs[t.name], t) for t in spec.inputs}
+        return _run_bound(session, spec, {name: self._placed(value) for name, value in typed.items()}, self.device)
+
+    def _placed(self, value: Value) -> Value:
+        """A value on the device. Arrays that nobody may write to are constants: they are uploaded once."""
+        if not isinstance(value, np.ndarray):
+            return value
+        if value.flags.writeable:
+            return _upload(value, self.device)
+        key = id(value)  # it stays the array's own as long as the array is kept here
+        if key not in self._constants:
+            self._constants[key] = (value, _upload(value, self.device))
+            while len(self._constants) > _CONSTANTS:
+                self._constants.popitem(last=False)
+        self._constants.move_to_end(key)
+        return self._constants[key][1]
 
 
 def _options(threads: int, fixed: Mapping[str, int]) -> Any:
@@ -264,18 +289,17 @@ def open_alone(
     return run
 
 
-def _run_bound(session: Any, spec: Graph, inputs: Mapping[str, Value], kind: str, index: int) -> list[Value]:
-    """Run with inputs and outputs bound to a device: arrays are uploaded, values there are taken as they are."""
+def _upload(value: NDArray[Any], device: Device) -> Value:
+    return OrtValue.ortvalue_from_numpy(np.ascontiguousarray(value), device.kind, device.index)
+
+
+def _run_bound(session: Any, spec: Graph, inputs: Mapping[str, Value], device: Device) -> list[Value]:
+    """Run with inputs, values on the device, and outputs bound to it. The caller holds the inputs meanwhile."""
     binding = session.io_binding()
-    held = []  # a binding does not keep its inputs alive
     for tensor in spec.inputs:
-        value = inputs[tensor.name]
-        if isinstance(value, np.ndarray):
-            value = OrtValue.ortvalue_from_numpy(_array(value, tensor), kind, index)
-        held.append(value)
-        binding.bind_ortvalue_input(tensor.name, value)
+        binding.bind_ortvalue_input(tensor.name, inputs[tensor.name])
     for tensor in spec.outputs:
-        binding.bind_output(tensor.name, kind, index)
+        binding.bind_output(tensor.name, device.kind, device.index)
     session.run_with_iobinding(binding)
     return list(binding.get_outputs())
 
@@ -313,6 +337,10 @@ def _verify(graph: str, spec: Graph, session: Any, sizes: Mapping[str, int]) -> 
 
 def _array(value: NDArray[Any], tensor: Tensor) -> NDArray[Any]:
     return np.ascontiguousarray(value, dtype=tensor.dtype)
+
+
+def _typed(value: Value, tensor: Tensor) -> Value:
+    return _array(value, tensor) if isinstance(value, np.ndarray) else value
 
 
 def _shape(value: Value) -> list[int]:
