@@ -50,6 +50,10 @@ def test_a_run_prints_tables_and_leaves_a_report_that_a_second_run_repeats(
     assert main(words) == 0
     assert capsys.readouterr().out == first
     assert (tmp_path / "out" / "results.jsonl").read_text() == lines
+    (tmp_path / "out" / "results.jsonl").unlink()
+    assert main(words) == 0  # measured anew
+    assert capsys.readouterr().out == first
+    assert (tmp_path / "out" / "results.jsonl").read_text() == lines
 
 
 def test_two_models_and_another_generator_stand_side_by_side_in_json(
