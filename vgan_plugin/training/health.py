@@ -166,7 +166,6 @@ class Watch:
             )
         return None
 
-
     def lean(self, means: Mapping[str, float]) -> float:
         """Factor on gamma that keeps D(x) - D(G) in its range; mostly 1."""
         margins = [value for name, value in means.items() if name.endswith("_margin")]
