@@ -157,7 +157,15 @@ def test_other_weights_other_clips_and_another_protocol_are_measured_anew(tmp_pa
         Protocol(own_pixels=True).key(source, "gap 1", method),
     }
     clips.write_clip(source.files[0], clips.moving_frames(8, 32, 32, seed=9))
-    assert len({*keys, PLAIN.key(source, "gap 1", method)}) == 6
+    assert len({*keys, PLAIN.key(replace(source), "gap 1", method)}) == 6
+
+
+def test_a_clip_that_was_renamed_is_not_measured_again_and_bears_its_new_name(tmp_path: Path) -> None:
+    (source,), memory = sources(tmp_path, 1), Memory()
+    run.evaluate([source], [First()], PLAIN, memory)
+    again = First()
+    records, _ = run.evaluate([replace(source, name="other")], [again], PLAIN, memory)
+    assert (again.asked, [r["clip"] for r in records]) == (0, ["other"])
 
 
 def test_figures_are_those_of_the_frames_themselves(tmp_path: Path) -> None:

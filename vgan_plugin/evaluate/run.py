@@ -188,7 +188,8 @@ def _clip(source: Source, methods: Sequence[Method], protocol: Protocol, memory:
             for method, measured in zip(missing, measured_by, strict=True):
                 record = {"clip": source.name, "task": task, "method": method.name, **measured}
                 memory.add({"key": protocol.key(source, task, method), **record})
-        yield from (r for r in map(memory.get, keys) if r is not None and r["windows"])
+        known = [record for record in map(memory.get, keys) if record is not None and record["windows"]]
+        yield from ({**record, "clip": source.name} for record in known)  # it may have had another name
 
 
 def _inpaint(

@@ -7,6 +7,7 @@ import os
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from fractions import Fraction
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -46,7 +47,7 @@ class Source:
     triplet: bool = False
     masks: tuple[Path, ...] = ()
 
-    @property
+    @cached_property
     def digest(self) -> str:
         """SHA-256 of all bytes, which results are remembered by."""
         digest = hashlib.sha256()
