@@ -53,16 +53,16 @@ def test_an_unknown_device_is_a_usage_error(name: str) -> None:
 
 
 def test_without_a_driver_the_reason_names_the_driver(monkeypatch: pytest.MonkeyPatch) -> None:
-    def missing() -> int:
+    def missing() -> tuple:
         raise OSError("libcuda.so.1: cannot open shared object file")
 
-    monkeypatch.setattr(providers, "_driver_devices", missing)
+    monkeypatch.setattr(providers, "_driver", missing)
     monkeypatch.setattr(onnxruntime, "get_available_providers", lambda: [providers.CUDA, providers.CPU])
     assert "no NVIDIA driver answers (libcuda.so.1" in providers.why_no_cuda.__wrapped__(0)
 
 
 def test_a_device_number_past_the_last_one_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(providers, "_driver_devices", lambda: 1)
+    monkeypatch.setattr(providers, "_driver", lambda: (1, (99, 0)))
     monkeypatch.setattr(onnxruntime, "get_available_providers", lambda: [providers.CUDA, providers.CPU])
     assert providers.why_no_cuda.__wrapped__(1) == "the driver sees 1 CUDA device, counted from 0"
 
@@ -77,10 +77,56 @@ def test_a_driver_without_the_cuda_libraries_is_found_out_by_the_probe_and_nothi
 ) -> None:
     if not providers.why_no_cuda(0):
         pytest.skip("CUDA works here")
-    monkeypatch.setattr(providers, "_driver_devices", lambda: 1)
+    monkeypatch.setattr(providers, "_driver", lambda: (1, (99, 0)))
     monkeypatch.setattr(onnxruntime, "get_available_providers", lambda: [providers.CUDA, providers.CPU])
     assert "CUDA provider does not load" in providers.why_no_cuda.__wrapped__(0)
     assert capfd.readouterr() == ("", "")
+
+
+@pytest.fixture
+def a_device(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A driver with one device, and a wheel that wants CUDA 13."""
+    monkeypatch.setattr(providers, "_driver", lambda: (1, (13, 0)))
+    monkeypatch.setattr(onnxruntime, "get_available_providers", lambda: [providers.CUDA, providers.CPU])
+    monkeypatch.setattr(onnxruntime, "cuda_version", "13.0", raising=False)
+
+
+@pytest.mark.usefixtures("a_device")
+def test_a_driver_too_old_says_which_cuda_it_serves(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(providers, "_driver", lambda: (1, (12, 4)))
+    why = providers.why_no_cuda.__wrapped__(0)
+    assert why == "the driver serves CUDA 12.4, this ONNX Runtime wants 13: update the driver"
+
+
+@pytest.mark.usefixtures("a_device")
+@pytest.mark.parametrize(
+    ("library", "cause"),
+    [("libcublasLt.so.13", "libraries of CUDA 12"), ("libcudnn.so.9", "the extra without cuDNN")],
+)
+def test_libraries_that_are_missing_are_named(monkeypatch: pytest.MonkeyPatch, library: str, cause: str) -> None:
+    def preload() -> None:
+        print(f"Failed to load {library}: cannot open shared object file")  # noqa: T201 as ONNX Runtime does
+
+    class OnTheCpu:
+        def __init__(self, *_: object, **__: object) -> None:
+            pass
+
+        def get_providers(self) -> list[str]:
+            return [providers.CPU]
+
+    monkeypatch.setattr(onnxruntime, "preload_dlls", preload, raising=False)
+    monkeypatch.setattr(onnxruntime, "InferenceSession", OnTheCpu)
+    assert providers.why_no_cuda.__wrapped__(0).endswith(f"does not load: {library} missing"), cause
+
+
+@pytest.mark.usefixtures("a_device")
+def test_a_provider_that_raises_at_its_start_is_a_reason_and_no_traceback(monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(*_: object, **__: object) -> None:
+        raise RuntimeError("CUDA failure 803: system has unsupported display driver\n / cuda driver combination")
+
+    monkeypatch.setattr(onnxruntime, "preload_dlls", lambda: None, raising=False)
+    monkeypatch.setattr(onnxruntime, "InferenceSession", broken)
+    assert "does not start: CUDA failure 803" in providers.why_no_cuda.__wrapped__(0)
 
 
 @pytest.mark.parametrize("version", ["1.25.1", "1.9.0", "0.5"])

@@ -146,9 +146,14 @@ def why_no_cuda(index: int = 0) -> str:
     if CUDA not in onnxruntime.get_available_providers():
         return f"the installed ONNX Runtime ({', '.join(installed()) or onnxruntime.__version__}) has no CUDA provider"
     try:
-        devices = _driver_devices()
+        devices, version = _driver()
     except OSError as error:
         return f"no NVIDIA driver answers ({error})"
+    wanted = tuple(int(part) for part in re.findall(r"\d+", str(onnxruntime.cuda_version))[:1])
+    if wanted and version < wanted:
+        return (
+            f"the driver serves CUDA {version[0]}.{version[1]}, this ONNX Runtime wants {wanted[0]}: update the driver"
+        )
     if index >= devices:
         return f"the driver sees {devices} CUDA device{'s' * (devices != 1)}, counted from 0"
     said = io.StringIO()
@@ -160,6 +165,8 @@ def why_no_cuda(index: int = 0) -> str:
         options.log_severity_level = 4
         session = onnxruntime.InferenceSession(_PROBE, options, providers=Device("cuda", index).providers())
         got = session.get_providers()
+    except Exception as error:  # noqa: BLE001 its errors share no other base; whatever it says is the reason
+        return f"ONNX Runtime's CUDA provider does not start: {' '.join(str(error).split())[:200]}"
     finally:
         onnxruntime.set_default_logger_severity(2)
     if CUDA in got:
@@ -170,18 +177,22 @@ def why_no_cuda(index: int = 0) -> str:
     )
 
 
-def _driver_devices() -> int:
-    """How many devices the NVIDIA driver sees.
+def _driver() -> tuple[int, tuple[int, int]]:
+    """How many devices the NVIDIA driver sees, and the newest CUDA it serves.
 
     Raises:
         OSError: there is no driver, or it does not start.
     """
     driver: Any = ctypes.CDLL("nvcuda.dll" if sys.platform == "win32" else "libcuda.so.1")
-    count = ctypes.c_int()
-    for status in (driver.cuInit(0), driver.cuDeviceGetCount(ctypes.byref(count))):
+    count, version = ctypes.c_int(), ctypes.c_int()
+    for status in (
+        driver.cuInit(0),
+        driver.cuDeviceGetCount(ctypes.byref(count)),
+        driver.cuDriverGetVersion(ctypes.byref(version)),
+    ):
         if status:
             raise OSError(f"CUDA driver error {status}")
-    return count.value
+    return count.value, (version.value // 1000, version.value % 1000 // 10)
 
 
 @cache
