@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from typing import Any
@@ -66,6 +66,8 @@ class Inpainter:
         min_confidence: see `Engine`.
         seed: of the noise; None = none.
         say: see `Engine`.
+        first: source index of the frame that is pushed first: 0, or what `start_of` gives for `wanted`.
+        wanted: source index of the first frame that is made; those before it leave as they came.
     """
 
     def __init__(
@@ -77,6 +79,8 @@ class Inpainter:
         min_confidence: float = 0.0,
         seed: int | None = None,
         say: Say = lambda _: None,
+        first: int = 0,
+        wanted: int = 0,
     ) -> None:
         self._scene, self._masks, self._min_confidence, self._seed = scene, masks, min_confidence, seed
         self._ahead = REACH if scene.later else 0
@@ -91,12 +95,13 @@ class Inpainter:
         self._cuts = frozenset(scene.cuts)
         self._keep = max(REACH, generator.block + generator.lead) + _CHUNK + 2
         self._background: Background | None = None
-        self._shot = self._next = 0  # first frame of the shot; first frame that is not searched yet
+        self._shot = self._next = first  # first frame of the shot; first frame that is not searched yet
         self._frames: dict[int, Frame] = {}
         self._masked: dict[int, Mask | None] = {}
         self._done: dict[int, Found] = {}  # searched
-        self._made = 0  # first frame that has not left
-        self._count = 0
+        self._made = first  # first frame that has not left
+        self._first = self._count = first
+        self._wanted = wanted
 
     @property
     def latency(self) -> int:
@@ -114,7 +119,7 @@ class Inpainter:
         if index in self._cuts:
             yield from self._leave(index)
             self._background, self._shot = None, index
-        if not index:
+        if index == self._first:
             self._engine.plan = self._plan = replace(self._plan, time_base=frame.time_base)
         self._count += 1
         if self._background is None:
@@ -164,7 +169,7 @@ class Inpainter:
         """Frames up to `end` leave, made whole; `known`: where the shot ends as far as that is known."""
         while self._made < end:
             index = self._made
-            if self._masked.get(index) is not None and index not in self._scene.bad:
+            if index >= self._wanted and self._masked.get(index) is not None and index not in self._scene.bad:
                 yield self._filled(index, known)
             else:
                 yield self._frames[index], None
@@ -225,6 +230,23 @@ class Inpainter:
             why=target.why,
             fallback=filled.fallback,
         )
+
+
+def start_of(index: int, cuts: Sequence[int], generator: FrameGenerator) -> int:
+    """Where frames must begin for an `Inpainter` to give frame `index` as it does in a pass over all of them.
+
+    The frame's references and those of its block's chain are made of what is seen up to `REACH` frames before them, and
+    frames are searched in chunks, which are counted from the first frame of the shot.
+
+    Args:
+        index: the frame that is wanted.
+        cuts: source indices of the first frame of every new shot, in order.
+        generator: who makes it.
+    """
+    shot = max((cut for cut in cuts if cut <= index), default=0)
+    memory = index // generator.block * generator.block - generator.lead if generator.block else index
+    first = min(memory, index - REACH) - REACH
+    return max(shot, shot + (first - shot) // _CHUNK * _CHUNK)
 
 
 def fused(found: Found, made: Filled, mask: Mask) -> Filled:

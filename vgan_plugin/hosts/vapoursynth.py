@@ -21,16 +21,17 @@ from typing import Any
 import vapoursynth as vs
 
 from vgan_plugin.errors import UsageError, VganError
-from vgan_plugin.fill import Say
-from vgan_plugin.gaps import GapPolicy, interpolation_plan
+from vgan_plugin.fill import Say, Scene
+from vgan_plugin.fill.background import around
+from vgan_plugin.gaps import GapPolicy, extension_plan, interpolation_plan
 from vgan_plugin.hookspecs import PlanRequest
 from vgan_plugin.hosts.vsframes import Clip, Samples
-from vgan_plugin.hosts.vsnodes import Planned, opened
+from vgan_plugin.hosts.vsnodes import Inpainted, Masks, Planned, opened
 from vgan_plugin.plugins import get_plugin_manager
 from vgan_plugin.timeline import Timeline
 from vgan_plugin.types import OpenRequest
 
-__all__ = ["box", "fill", "interpolate"]
+__all__ = ["box", "extend", "fill", "inpaint", "interpolate"]
 
 
 def fill(
@@ -65,11 +66,8 @@ def fill(
     with _errors("fill"):
         _check_share(min_confidence)
         policy = GapPolicy(max_gap=_at_least(1, "max_gap", max_gap), at=_ranges(at))
-        source = _source(clip)
-        manager = get_plugin_manager()
-        source.look(manager.detectors() if detect else ())
-        _tell(map(str, manager.problems))
-        plan = manager.plan_gaps(PlanRequest(source.timeline, tuple(source.events), policy))
+        source = _looked_at(clip, detect)
+        plan = get_plugin_manager().plan_gaps(PlanRequest(source.timeline, tuple(source.events), policy))
         _tell(f"not repaired: {lost.event.kind} at frame {lost.event.first}: {lost.why}" for lost in plan.unrepaired)
         opening = OpenRequest(generator, model, device, size=(clip.height, clip.width))
         return Planned(source, plan, lambda: opened(opening, "fill"), min_confidence, _logger()).node(source.node.fps)
@@ -105,15 +103,87 @@ def interpolate(
         if factor is not None and (isinstance(factor, bool) or not isinstance(factor, int)):
             raise UsageError(f"A factor of {factor!r} is not one", "it is a whole number", "use 2 or more, or fps")
         interpolation_plan(Timeline((), Fraction(1, 25)), (), factor, rate)  # what is wrong is told before the work
-        source = _source(clip)
-        manager = get_plugin_manager()
-        source.look(manager.detectors())
-        _tell(map(str, manager.problems))
+        source = _looked_at(clip)
         cuts = [event.first for event in source.events if event.kind == "cut"]
         plan = interpolation_plan(source.timeline, cuts, factor, rate)
         opening = OpenRequest(generator, model, device, size=(clip.height, clip.width))
         return Planned(source, plan, lambda: opened(opening, "interpolate"), min_confidence, _logger()).node(
             rate if rate is not None else source.node.fps * factor, None if rate is None else 1 / rate
+        )
+
+
+def inpaint(
+    clip: vs.VideoNode,
+    mask: vs.VideoNode,
+    *,
+    min_confidence: float = 0.0,
+    model: str = "base",
+    generator: str | None = None,
+    device: str = "auto",
+) -> vs.VideoNode:
+    """Make the masked pixels anew: logos, subtitles, scratches, objects. All others stay as they are, bit for bit.
+
+    What other frames show of what is hidden, up to 40 frames away, is found there; the generator makes the rest.
+
+    Args:
+        clip: as for `fill`.
+        mask: grey or YUV, of the clip's size; white (more than half) = make this pixel. One frame for each of the
+            clip's, or one for all of them, for example a `box`.
+        min_confidence: as for `fill`.
+        model: as for `fill`.
+        generator: as for `fill`.
+        device: as for `fill`.
+
+    Raises:
+        vs.Error: as for `fill`, and a mask of another size or length.
+    """
+    with _errors("inpaint"):
+        _check_share(min_confidence)
+        masks = _masks(mask, _source(clip).node)
+        source = _looked_at(clip)
+        area = masks.survey()
+        if area is None:
+            return source.node
+        cuts = tuple(event.first for event in source.events if event.kind == "cut")
+        scene = Scene(source.timeline.period_seconds, around(area), cuts=cuts)
+        opening = OpenRequest(generator, model, device, size=(clip.height, clip.width))
+        return Inpainted(source, masks, scene, opened(opening, "inpaint"), min_confidence, _logger()).node()
+
+
+def extend(
+    clip: vs.VideoNode,
+    n: int,
+    before: bool = False,
+    *,
+    min_confidence: float = 0.0,
+    model: str = "base",
+    generator: str | None = None,
+    device: str = "auto",
+) -> vs.VideoNode:
+    """Predict frames past the end, each from the last two frames, or before the start.
+
+    Args:
+        clip: as for `fill`.
+        n: how many; after about eight they are guesses.
+        before: before the start instead.
+        min_confidence: as for `fill`.
+        model: as for `fill`.
+        generator: as for `fill`.
+        device: as for `fill`.
+
+    Raises:
+        vs.Error: as for `fill`.
+    """
+    with _errors("extend"):
+        _check_share(min_confidence)
+        count = _at_least(1, "n", n) or 0
+        extension_plan(Timeline((0,), Fraction(1, 25)), (), count)  # what is wrong is told before the work
+        source = _looked_at(clip)
+        cuts = [event.first for event in source.events if event.kind == "cut"]
+        plan = extension_plan(source.timeline, cuts, count, before=before)
+        opening = OpenRequest(generator, model, device, size=(clip.height, clip.width))
+        return Planned(source, plan, lambda: opened(opening, "predict"), min_confidence, _logger()).node(
+            source.node.fps, source.timeline.period_seconds
         )
 
 
@@ -142,6 +212,14 @@ def box(clip: vs.VideoNode, x: int, y: int, width: int, height: int) -> vs.Video
         return inside.std.AddBorders(left=x, right=right, top=y, bottom=bottom)
 
 
+def _looked_at(clip: Any, detect: bool = True) -> Clip:
+    """The clip, read once."""
+    source, manager = _source(clip), get_plugin_manager()
+    source.look(manager.detectors() if detect else ())
+    _tell(map(str, manager.problems))
+    return source
+
+
 def _source(clip: Any) -> Clip:
     """The clip in main memory, if its frames are all alike."""
     if not isinstance(clip, vs.VideoNode):
@@ -155,6 +233,23 @@ def _source(clip: Any) -> Clip:
         )
     clip = _downloaded(clip)
     return Clip(clip, Samples.of(clip.format))
+
+
+def _masks(mask: Any, clip: Any) -> Masks:
+    """The masks, if they fit the clip."""
+    if not isinstance(mask, vs.VideoNode) or mask.format.id == 0 or mask.format.color_family == vs.RGB:
+        raise UsageError("The mask is not a clip of grey or YUV frames", "its first plane is what counts", "give one")
+    if (mask.width, mask.height) != (clip.width, clip.height):
+        raise UsageError(
+            f"The mask is {mask.width}x{mask.height}", f"the clip is {clip.width}x{clip.height}", "scale or crop it"
+        )
+    if mask.num_frames not in (1, clip.num_frames):
+        raise UsageError(
+            f"The mask has {mask.num_frames} frames",
+            f"the clip has {clip.num_frames}",
+            "give one for each of them, or one for all",
+        )
+    return Masks(_downloaded(mask))
 
 
 def _downloaded(clip: Any) -> Any:

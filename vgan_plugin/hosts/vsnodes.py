@@ -6,15 +6,16 @@ import threading
 import weakref
 from bisect import bisect_right
 from collections import OrderedDict
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from fractions import Fraction
 from typing import Any
 
+import numpy as np
 import vapoursynth as vs
 
-from vgan_plugin.errors import TaskMissing
-from vgan_plugin.fill import Engine, Filled, Say
+from vgan_plugin.errors import MaskUnusable, TaskMissing
+from vgan_plugin.fill import Engine, Filled, Inpainter, Record, Say, Scene, start_of
 from vgan_plugin.gaps import Plan, Target
 from vgan_plugin.hosts.vsframes import Clip, duration_of
 from vgan_plugin.plugins import get_plugin_manager
@@ -92,19 +93,15 @@ class Planned:
         else:
             filled = self._make(self._targets[item.pts])
             out = self._source.samples.write(filled.frame, self._core)
-            for key, value in f.props.items():
-                if key not in _FRAME_ONLY:
-                    out.props[key] = value
+            _set(out, {key: value for key, value in f.props.items() if key not in _FRAME_ONLY})
             if duration is not None:
                 props |= {"_DurationNum": duration.numerator, "_DurationDen": duration.denominator}
             if "_AbsoluteTime" in f.props:
                 later = pts * self._plan.time_base - self._source.timeline.time(_nearest(item))
                 props["_AbsoluteTime"] = f.props["_AbsoluteTime"] + float(later)
-            props |= {"VGanMade": 1, "VGanMethod": filled.method, "VGanConfidence": filled.confidence}
             shown = self._shown_instead(item)
-            props["VGanSource"] = f if shown == _nearest(item) else self._source.node.get_frame(shown)
-        for key, value in props.items():
-            out.props[key] = value
+            props |= _told(filled, f if shown == _nearest(item) else self._source.node.get_frame(shown))
+        _set(out, props)
         return out
 
     def _make(self, k: int) -> Filled:
@@ -153,6 +150,148 @@ def _nearest(item: int | Target) -> int:
     if isinstance(item, int):
         return item
     return min(item.references, key=lambda reference: abs(reference[1]))[0]
+
+
+class Masks:
+    """A clip of masks: white (more than half) = make this pixel.
+
+    Args:
+        clip: of grey or YUV frames, as many as there are to mask, or one for all of them.
+    """
+
+    def __init__(self, clip: vs.VideoNode) -> None:
+        self._clip = clip
+        form = clip.format
+        self._half = 0.5 if form.sample_type == vs.FLOAT else (1 << form.bits_per_sample) - 1 >> 1
+        self._still = self._read(0) if clip.num_frames == 1 else None
+
+    def of(self, index: int) -> Mask | None:
+        """The mask of frame i, (H, W), True = make this pixel; None where nothing is to be made."""
+        mask = self._read(index) if self._still is None else self._still
+        return mask if mask.any() else None
+
+    def survey(self) -> Mask | None:
+        """The pixels that are masked in any frame; None = none is.
+
+        Raises:
+            MaskUnusable: every pixel of every frame is.
+        """
+        if self._still is not None:
+            area, whole = self._still, bool(self._still.all())
+        else:
+            area, whole = np.zeros((self._clip.height, self._clip.width), np.bool_), True
+            for f in self._clip.frames(close=True):
+                mask = np.asarray(f[0]) > self._half
+                area |= mask
+                whole = whole and bool(mask.all())
+        if whole:
+            raise MaskUnusable(
+                "The mask hides every pixel of every frame",
+                "nothing is left that the rest could be made from",
+                "mask less",
+            )
+        return area if area.any() else None
+
+    def _read(self, index: int) -> Mask:
+        white: Mask = np.asarray(self._clip.get_frame(index)[0]) > self._half
+        return white
+
+
+class Inpainted:
+    """A clip's frames with their masked pixels made.
+
+    Args:
+        source: the clip, looked through.
+        masks: where.
+        scene: what is known of the clip.
+        generator: who makes it.
+        min_confidence: see `Engine`.
+        say: see `Engine`.
+    """
+
+    def __init__(
+        self,
+        source: Clip,
+        masks: Masks,
+        scene: Scene,
+        generator: FrameGenerator,
+        min_confidence: float,
+        say: Say,
+    ) -> None:
+        self._source, self._masks, self._scene, self._generator = source, masks, scene, generator
+        self._min_confidence, self._say = min_confidence, say
+        self._core = vs.core.core
+        self._inpainter: Inpainter | None = None
+        self._items: Iterator[tuple[Frame, Record | None]] = iter(())
+        self._pushed = self._left = 0  # the next frame to go in, and the next one to come out
+        self._made: OrderedDict[int, tuple[Frame, Record]] = OrderedDict()
+
+    def node(self) -> vs.VideoNode:
+        """The clip."""
+        return self._source.node.std.ModifyFrame(self._source.node, self._frame)
+
+    def _frame(self, n: int, f: vs.VideoFrame) -> vs.VideoFrame:
+        if self._masks.of(n) is None:
+            return f
+        frame, record = self._make(n)
+        out = self._source.samples.write(frame, self._core)
+        _set(out, {**f.props, **_told(record, f)})
+        return out
+
+    def _make(self, n: int) -> tuple[Frame, Record]:
+        """Frame n, from the pass that is under way if it leads there, else from one that begins before it."""
+        if n in self._made:
+            self._made.move_to_end(n)
+            return self._made[n]
+        start = start_of(n, self._scene.cuts, self._generator)
+        if self._inpainter is None or self._left > n or start > self._pushed:
+            self._inpainter = Inpainter(
+                self._scene,
+                self._masks.of,
+                self._generator,
+                min_confidence=self._min_confidence,
+                say=self._say,
+                first=start,
+                wanted=n,
+            )
+            self._items, self._pushed, self._left = iter(()), start, start
+        try:
+            while self._left <= n:
+                frame, record = self._next(self._inpainter)
+                if record is not None:
+                    self._made[self._left] = frame, record
+                self._left += 1
+        except BaseException:
+            self._inpainter = None  # half a step was taken
+            raise
+        while len(self._made) > self._core.num_threads + _KEPT:
+            self._made.popitem(last=False)
+        return self._made[n]
+
+    def _next(self, inpainter: Inpainter) -> tuple[Frame, Record | None]:
+        """What the pass gives next."""
+        while (item := next(self._items, None)) is None:
+            if self._pushed < self._source.node.num_frames:
+                self._items = inpainter.push(self._source.frame(self._pushed))
+                self._pushed += 1
+            else:
+                self._items = inpainter.finish()
+        return item
+
+
+def _told(made: Filled | Record, before: vs.VideoFrame) -> dict[str, Any]:
+    """What a made frame says of itself."""
+    return {
+        "VGanMade": 1,
+        "VGanMethod": made.method,
+        "VGanConfidence": made.confidence,
+        "VGanSource": before,
+    }
+
+
+def _set(out: vs.VideoFrame, props: Mapping[str, Any]) -> None:
+    for key, value in props.items():
+        out.props[key] = value
 
 
 class _Shared:
