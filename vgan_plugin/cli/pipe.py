@@ -30,7 +30,7 @@ _common = shared.chain(
         "--timing", metavar="FILE", type=shared.file_path, help="Times of the frames: framecrc, or timestamps v2."
     ),
     shared.generator,
-    click.option("--report", metavar="R.json", type=shared.file_path, help="Write what was found and made."),
+    click.option("--report", metavar="R.json|R.html", type=shared.file_path, help="Write what was found and made."),
     click.option("--overwrite", "-y", is_flag=True, help="Replace an existing report."),
     click.option("--quiet", "-q", is_flag=True, help="Say nothing but errors."),
     click.option("--verbose", "-v", is_flag=True, help="Say more."),
@@ -43,8 +43,8 @@ def command() -> None:
 
     ffmpeg -i IN -strict -1 -f yuv4mpegpipe - | vgan pipe fill | ffmpeg -i - OUT
 
-    A frame leaves when nothing that comes later can change it, with fill at most 60 frames (or 36 and one second) after
-    it came. docs/hosts/pipe.md says what a pipe loses.
+    A frame leaves when nothing that comes later can change it: with fill at most 36 frames and the longest gap that is
+    made (24 frames, or one second) after it came. docs/hosts/pipe.md says what a pipe loses.
     """
 
 

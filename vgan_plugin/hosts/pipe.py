@@ -200,6 +200,7 @@ def _run(
             if said := reader.parameters.pop(live.frames_in, b""):
                 parameters[frame.time] = said
             report.source_time_base = frame.time_base
+            report.span = (report.span[0] if live.frames_in else frame.time, frame.time)
             if done.cut and task != "fill":
                 break
             writer.write(live.push(frame))
