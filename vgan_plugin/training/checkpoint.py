@@ -18,7 +18,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from vgan_plugin.bundle import store
+from vgan_plugin.bundle import locate, store
 from vgan_plugin.errors import OutputError, TrainingFailed
 
 META = "meta.json"
@@ -66,12 +66,17 @@ def load(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
 def weights(path: Path) -> dict[str, Tensor]:
     """The averaged weights of a run folder, a `weights.npz`, a `checkpoint.npz` or a bundle, as `ema/...`.
 
+    Args:
+        path: a name that is no path, such as `base`, is that of an installed bundle.
+
     Raises:
-        BundleError: the bundle is damaged.
+        BundleError: the bundle is damaged, or there is none of that name.
         TrainingFailed: there are none.
     """
     if (path / "bundle.json").exists() or path.suffix == ".zip":
         return shipped(path)
+    if not path.exists() and path.name == str(path):
+        return shipped(locate.find(str(path)))
     return load(path / "weights.npz" if path.is_dir() else path)[0]
 
 
