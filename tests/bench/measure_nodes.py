@@ -1,0 +1,100 @@
+"""Where the time goes: milliseconds of every kind of node of a bundle's graphs, on one CPU thread.
+
+    python tests/bench/measure_nodes.py vgan_plugin/bundles/base --size 448x256
+
+The lower third of the times of each node counts: others use the machine, too. The inputs are what the graphs gave for
+two frames of a moving pattern, so that flows are like those of a video.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import tempfile
+from collections import Counter, defaultdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnxruntime
+
+from vgan_plugin.bench import clip
+from vgan_plugin.bundle import store
+from vgan_plugin.pixels.colour import to_rgb
+from vgan_plugin.pixels.planes import pad
+
+ROUNDS = 15
+
+
+def profiled(bundle: store.Bundle, graph: str, sizes: dict[str, int], inputs: dict[str, Any], folder: str) -> Any:
+    """Outputs by name, and (operator, output shape) of every node with its milliseconds."""
+    spec = bundle.manifest.graphs[graph]
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads, options.log_severity_level = 1, 3
+    options.enable_profiling, options.profile_file_prefix = True, f"{folder}/{graph}"
+    for name, (symbol, divisor) in spec.symbols.items():
+        options.add_free_dimension_override_by_name(name, sizes[symbol] // divisor)
+    external = bundle.external()
+    options.add_external_initializers_from_files_in_memory(
+        list(external), list(external.values()), [len(data) for data in external.values()]
+    )
+    session = onnxruntime.InferenceSession(bundle.graph(graph), options, providers=["CPUExecutionProvider"])
+    for _ in range(ROUNDS):
+        outputs = session.run(None, {tensor.name: inputs[tensor.name] for tensor in spec.inputs})
+    times, kinds = defaultdict(list), {}
+    for event in json.loads(Path(session.end_profiling()).read_text()):
+        if event.get("cat") == "Node" and event["name"].endswith("kernel_time"):
+            times[event["name"]].append(event["dur"] / 1e3)
+            shapes = [next(iter(shape.values())) for shape in event["args"]["output_type_shape"]]
+            kinds[event["name"]] = (event["args"]["op_name"], str(shapes[0] if shapes else ""))
+    nodes = [(kinds[name], float(np.percentile(found, 33))) for name, found in times.items()]
+    return dict(zip([tensor.name for tensor in spec.outputs], outputs, strict=True)), nodes
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("bundle", type=Path)
+    parser.add_argument("--size", default="448x256")
+    parser.add_argument("--most", type=int, default=12)
+    asked = parser.parse_args()
+    bundle = store.load(asked.bundle)
+    width, height = map(int, asked.size.split("x"))
+    frames = [pad(frame, bundle.manifest.stride) for frame in clip.frames(None, width, height)[:3:2]]
+    sizes = {"H": frames[0].height, "W": frames[0].width, "N": 1}
+    one = np.ones((1, 1, sizes["H"], sizes["W"]), np.float32)
+    with tempfile.TemporaryDirectory() as folder:
+        seen, found = [], {}
+        for frame in frames:
+            outputs, found["encode"] = profiled(
+                bundle, "encode", sizes, {"frame": to_rgb(frame)[None], "valid": one}, folder
+            )
+            seen.append(outputs)
+        inputs = {name: seen[1][name] for name in ("d16", "y16", "f16")}
+        inputs |= {f"previous_{name}": seen[0][name] for name in ("d16", "y16")}
+        for tensor in bundle.manifest.graphs["remember"].inputs:
+            if tensor.name not in inputs:
+                inputs[tensor.name] = np.zeros(tensor.resolve(sizes), np.float32)
+        inputs["dt"] = np.ones(1, np.float32)
+        state, found["remember"] = profiled(bundle, "remember", sizes, inputs, folder)
+        inputs = {
+            f"{side}_{name}": value for side, which in zip("ab", seen, strict=True) for name, value in which.items()
+        }
+        inputs |= {"hidden": state["next_hidden"], "before": np.float32([-0.5]), "after": np.float32([0.5])}
+        inputs |= {"known": np.zeros_like(seen[0]["image"][:, :3]), "mask": one}
+        noise = next(tensor for tensor in bundle.manifest.graphs["render"].inputs if tensor.name == "noise")
+        inputs["noise"] = np.zeros(noise.resolve(sizes), np.float32)
+        _, found["render"] = profiled(bundle, "render", sizes, inputs, folder)
+    for graph, nodes in found.items():
+        by_operator, by_kind = Counter[str](), Counter[tuple[str, str]]()
+        for kind, time in nodes:
+            by_operator[kind[0]] += time
+            by_kind[kind] += time
+        total = sum(by_operator.values())
+        shares = ", ".join(f"{name} {100 * time / total:.0f} %" for name, time in by_operator.most_common(8))
+        print(f"{graph}: {len(nodes)} nodes, {total:.1f} ms: {shares}")
+        for (name, shape), time in by_kind.most_common(asked.most):
+            print(f"  {time:6.2f}  {name} -> {shape}")
+
+
+if __name__ == "__main__":
+    main()
