@@ -143,6 +143,20 @@ def test_a_dream_trains_is_measured_and_stops_and_goes_on_as_one(data, tmp_path)
     assert (tmp_path / "whole" / "weights.npz").exists()
 
 
+def test_dreams_are_judged_by_footage_as_it_is(tmp_path):
+    """Upright and in its own colours: the top of the only clip is red, the rest is not."""
+    frames = moving_frames(8, 48, 48, "gbrp")
+    for frame in frames:
+        for plane, top in zip(frame.planes, (0, 0, 255), strict=True):
+            plane.flags.writeable = True
+            plane[:], plane[:24] = 40, top
+    write_clip(tmp_path / "a.mkv", frames, "ffv1")
+    _, sampler = table(tmp_path, "textbook", crop=32, batch=16)
+    red, green, _ = torch.cat([sampler.batch(step).truth for step in range(3)]).mean((0, 1, 4))[:3]
+    assert red[0] > 0.8 > 0.3 > red[-1]
+    assert green.max() < 0.3
+
+
 def test_the_generator_of_dreams_learns_to_differ_by_its_noise(data):
     players, sampler = table(data, "dream", row=1, gan_lr=2e-3, d_lr=2e-3, gamma=10, batch=4, steps=1000)
     variety = [float(train.turn(players, sampler.batch(i), i)["adversarial/variety"]) for i in range(25)]

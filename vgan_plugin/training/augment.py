@@ -30,10 +30,12 @@ def turn(rng: np.random.Generator, boxes: Tensor, crop: int) -> Tensor:
     return turned.clamp_(0, 1).view(n, count, 3, crop, crop)
 
 
-def mirror(rng: np.random.Generator, pictures: Tensor) -> Tensor:
-    """(n, K, 3, S, S), each window mirrored, put upside down and transposed with even odds."""
+def mirror(rng: np.random.Generator, pictures: Tensor, upright: bool = False) -> Tensor:
+    """(n, K, 3, S, S), each window mirrored, put upside down and transposed with even odds; `upright` only mirrored."""
     chosen = torch.from_numpy(rng.random((3, len(pictures), 1, 1, 1, 1)) < 0.5).to(pictures.device)
     pictures = torch.where(chosen[0], pictures.flip(-1), pictures)
+    if upright:
+        return pictures
     pictures = torch.where(chosen[1], pictures.flip(-2), pictures)
     return torch.where(chosen[2], pictures.mT, pictures)
 

@@ -439,6 +439,8 @@ class Generator(nn.Module):
         seen = motion.warp(torch.cat((a.image, b.image)), flow)
         valid = seen[:, 3:]
         warped = motion.sharpen(seen[:, :3], valid, flow) / valid.clamp(min=1e-3)
+        if self.preset.synthesises:  # what a bold motion reads at the border would grow from frame to frame
+            warped = warped.clamp(0, 1)
         (wa, wb), (va, vb) = warped.chunk(2), valid.chunk(2)
         both = va * vb  # one reference alone disagrees with nobody
         difference = both * (wa - wb)

@@ -155,6 +155,7 @@ class Journal:
         """Keep a strip, (3, H, W) in [0, 1]."""
         from PIL import Image
 
-        self.board.add_image("a | made | truth | b", picture.cpu(), step)
-        levels = (picture.cpu().permute(1, 2, 0).numpy() * 255 + 0.5).astype(np.uint8)
+        picture = picture.cpu().nan_to_num()  # numbers that ran away end the run elsewhere
+        self.board.add_image("a | made | truth | b", picture, step)
+        levels = (picture.permute(1, 2, 0).numpy() * 255 + 0.5).astype(np.uint8)
         Image.fromarray(levels).save(self.strips / f"{step:08d}.png")

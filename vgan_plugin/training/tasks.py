@@ -137,21 +137,24 @@ class Sampler:
         rng = np.random.default_rng((self.seed, step))
         shares = s.task_shares()
         task = str(rng.choice(list(shares), p=list(shares.values())))
-        targets = s.row if task == "synthesize" else s.targets
+        dreams = task == "synthesize"
+        targets = s.row if dreams else s.targets
         longest = int(self.sizes.max())
         if windows.room_needed(task, 0, targets) > longest:
             targets = longest
-        lead = int(rng.integers(0, min(s.lead, longest - windows.SHORTEST) + 1)) if task != "synthesize" else 0
+        lead = 0 if dreams else int(rng.integers(0, min(s.lead, longest - windows.SHORTEST) + 1))
         made = int(s.synthetic * s.batch + rng.random())  # the right share on average
         found: list[tuple[Tensor, Windows]] = []
         if made < s.batch:
             cut = self._choose(rng, task, lead, targets, s.batch - made)
-            found.append((self._pixels(rng, cut), cut.windows))
+            found.append((self._pixels(rng, cut, upright=dreams), cut.windows))
         scene = None
         if made:
             scene, pictures, drawn, clock = self._scene(rng, task, lead, targets, made)
             found.append((pictures, drawn))
-        pictures = augment.colour(rng, torch.cat([p for p, _ in found]))
+        pictures = torch.cat([p for p, _ in found])
+        if not dreams:  # which are to look like the footage, not like what could be made of it
+            pictures = augment.colour(rng, pictures)
         batch = assemble(task, pictures, windows.join([w for _, w in found]))
         if scene is not None:
             batch.synthetic[-made:] = 1
@@ -195,7 +198,7 @@ class Sampler:
         difference: np.ndarray = np.abs(two - one).mean((1, 2))
         return difference
 
-    def _pixels(self, rng: np.random.Generator, cut: Cut) -> Tensor:
+    def _pixels(self, rng: np.random.Generator, cut: Cut, upright: bool) -> Tensor:
         """The crops, mirrored, some of them scaled and turned: (n, K, 3, crop, crop) in [0, 1]."""
         crop, parts = self.schedule.crop, []
         for turned, side in ((True, int(crop * augment.ROOM)), (False, crop)):
@@ -212,7 +215,7 @@ class Sampler:
                 )
                 place = pixels[:, :, top : top + side, left : left + side]
                 pieces += [place[i] for i in cut.frames[row].tolist()]
-            mirrored = augment.mirror(rng, torch.stack(pieces).view(len(rows), -1, 3, side, side))
+            mirrored = augment.mirror(rng, torch.stack(pieces).view(len(rows), -1, 3, side, side), upright)
             pictures = mirrored.float().div_(255)
             parts.append(augment.turn(rng, pictures, crop) if turned else pictures)
         return torch.cat(parts)
