@@ -232,7 +232,7 @@ class Inpainter:
         )
 
 
-def start_of(index: int, cuts: Sequence[int], generator: FrameGenerator) -> int:
+def start_of(index: int, cuts: Sequence[int], generator: FrameGenerator, *, whole: bool = False) -> int:
     """Where frames must begin for an `Inpainter` to give frame `index` as it does in a pass over all of them.
 
     The frame's references and those of its block's chain are made of what is seen up to `REACH` frames before them, and
@@ -242,10 +242,13 @@ def start_of(index: int, cuts: Sequence[int], generator: FrameGenerator) -> int:
         index: the frame that is wanted.
         cuts: source indices of the first frame of every new shot, in order.
         generator: who makes it.
+        whole: whether masks hide whole frames: the next one that shows something may be far away then.
     """
     shot = max((cut for cut in cuts if cut <= index), default=0)
-    memory = index // generator.block * generator.block - generator.lead if generator.block else index
-    first = min(memory, index - REACH) - REACH
+    nearest = first = index - (REACH if whole else 1)  # reference of the last frame of a shot
+    if generator.block:
+        first = nearest // generator.block * generator.block - generator.lead
+    first = min(first, index - REACH) - REACH
     return max(shot, shot + (first - shot) // _CHUNK * _CHUNK)
 
 

@@ -157,6 +157,9 @@ class Masks:
 
     Args:
         clip: of grey or YUV frames, as many as there are to mask, or one for all of them.
+
+    Attributes:
+        whole: whether some hide whole frames; known after `survey`.
     """
 
     def __init__(self, clip: vs.VideoNode) -> None:
@@ -164,6 +167,7 @@ class Masks:
         form = clip.format
         self._half = 0.5 if form.sample_type == vs.FLOAT else (1 << form.bits_per_sample) - 1 >> 1
         self._still = self._read(0) if clip.num_frames == 1 else None
+        self.whole = False
 
     def of(self, index: int) -> Mask | None:
         """The mask of frame i, (H, W), True = make this pixel; None where nothing is to be made."""
@@ -171,20 +175,18 @@ class Masks:
         return mask if mask.any() else None
 
     def survey(self) -> Mask | None:
-        """The pixels that are masked in any frame; None = none is.
+        """Look at all masks once: the pixels that are masked in any frame; None = none is.
 
         Raises:
             MaskUnusable: every pixel of every frame is.
         """
-        if self._still is not None:
-            area, whole = self._still, bool(self._still.all())
-        else:
-            area, whole = np.zeros((self._clip.height, self._clip.width), np.bool_), True
-            for f in self._clip.frames(close=True):
-                mask = np.asarray(f[0]) > self._half
-                area |= mask
-                whole = whole and bool(mask.all())
-        if whole:
+        area, shown = np.zeros((self._clip.height, self._clip.width), np.bool_), False
+        for f in self._clip.frames(close=True):
+            mask = np.asarray(f[0]) > self._half
+            area |= mask
+            self.whole = self.whole or bool(mask.all())
+            shown = shown or not mask.all()
+        if not shown:
             raise MaskUnusable(
                 "The mask hides every pixel of every frame",
                 "nothing is left that the rest could be made from",
@@ -243,7 +245,7 @@ class Inpainted:
         if n in self._made:
             self._made.move_to_end(n)
             return self._made[n]
-        start = start_of(n, self._scene.cuts, self._generator)
+        start = start_of(n, self._scene.cuts, self._generator, whole=self._masks.whole)
         if self._inpainter is None or self._left > n or start > self._pushed:
             self._inpainter = Inpainter(
                 self._scene,
