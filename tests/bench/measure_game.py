@@ -78,7 +78,7 @@ def score(generator: Generator, exam: list[Batch]) -> tuple[float, float]:
 
 
 def main() -> int:
-    """Print a row a variant: mean over the seeds."""
+    """Print a row a variant: mean over the seeds, and half their standard deviation."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("folder", type=Path)
     parser.add_argument("--val", type=Path, required=True)

@@ -67,6 +67,15 @@ def test_the_value_of_the_game_is_least_where_nobody_can_tell():
         assert value >= -math.log(2) - 1e-6
 
 
+def test_features_are_matched_place_by_place_and_styles_wherever_they_are():
+    true = torch.tensor([[1.0, 3.0], [2.0, 0.0]]).view(1, 2, 1, 2)  # two features at two places
+    moved = true.flip(-1)
+    assert losses.feature_matching([moved, true], [true, true]).item() == pytest.approx(2.0 / 1.5)
+    assert losses.style([moved], [true]).item() == 0
+    # F F^T / 4 is [[2.5, 0.5], [0.5, 1]]; of twice the picture it is four times that
+    assert losses.style([2 * true], [true]).item() == pytest.approx(3 * (2.5 + 0.5 + 0.5 + 1) / 4)
+
+
 def test_other_noise_must_give_another_picture_but_not_more_than_that():
     noise = torch.tensor([0.0, 1.0]).view(2, 1)
     same, apart, far = (torch.tensor([[0.0], [d]]) for d in (0.0, 0.1, 5.0))

@@ -46,6 +46,15 @@ class Judge(nn.Module):
         logits: Tensor = self.layers(x)
         return logits
 
+    def features(self, x: Tensor) -> list[Tensor]:
+        """What the four layers see in x, (n, width, H/2, W/2) to (n, width, H/16, W/16)."""
+        found = []
+        for layer in list(self.layers)[:-1]:
+            x = layer(x)
+            if isinstance(layer, nn.LeakyReLU):
+                found.append(x)
+        return found
+
 
 class Condition(NamedTuple):
     """What the judges are shown beside the frame itself, as in a conditional GAN: the same for real and made.
@@ -121,3 +130,8 @@ class Judges(nn.Module):
     def forward(self, seen: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """The logits of each judge for what `look` or `watch` gave."""
         return {name: self.get_submodule(name)(x) for name, x in seen.items()}
+
+    def features(self, seen: Mapping[str, Tensor]) -> list[Tensor]:
+        """What the layers of all judges see."""
+        judges = {name: judge for name, judge in self.named_children() if isinstance(judge, Judge)}
+        return [feature for name, x in seen.items() for feature in judges[name].features(x)]

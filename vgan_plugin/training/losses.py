@@ -150,6 +150,26 @@ def gradient_penalty(logits: Sequence[Tensor], inputs: Sequence[Tensor]) -> Tens
     return torch.stack([0.5 * s.square().sum((1, 2, 3)).mean() for s in slopes]).sum()
 
 
+def feature_matching(made: Sequence[Tensor], true: Sequence[Tensor]) -> Tensor:
+    """sum_l mean |phi_l(Y) - phi_l(X)| / mean |phi_l(X)|, phi_l what a judge's layer l sees (Salimans et al., 2016)."""
+    return torch.stack(
+        [(y - x).abs().mean() / x.abs().mean().clamp(min=1e-6) for y, x in zip(made, true, strict=True)]
+    ).sum()
+
+
+def style(made: Sequence[Tensor], true: Sequence[Tensor]) -> Tensor:
+    """sum_l mean |G(phi_l(Y)) - G(phi_l(X))|, G = F F^T / (C h w) over the places (Gatys et al., 2016).
+
+    Which features go together, wherever they are: displaced texture costs nothing, missing texture does.
+    """
+
+    def gram(x: Tensor) -> Tensor:
+        flat = x.flatten(2)
+        return flat @ flat.mT / (flat.shape[1] * flat.shape[2])
+
+    return torch.stack([(gram(y) - gram(x)).abs().mean() for y, x in zip(made, true, strict=True)]).sum()
+
+
 def diversity(made: Tensor, noise: Tensor) -> Tensor:
     """-min(1, mean |y(z1) - y(z2)| / (0.2 mean |z1 - z2|)): other noise must give another picture (Mao et al., 2019).
 

@@ -33,6 +33,8 @@ STRIKES = 3
 """Moves in a row without a finite gradient after which the training stops."""
 WEIGHTS = {"charbonnier": 1.0, "laplacian": 0.5, "census": 0.1, "warped": 0.1, "flow": 0.03, "confidence": 0.05}
 """Of the pixel terms."""
+FEATURES, STYLE = 1.0, 40.0
+"""Of what the judges' layers see, beside the adversarial loss; `gan_weight` scales all three."""
 PARTS = ("generator", "ema", "judges", "by_pixels", "by_opinion", "judging")
 """Attributes of `Players` that a checkpoint keeps."""
 
@@ -226,14 +228,24 @@ class Players:
         return loss, {"adversarial/loss": opinion.detach(), "adversarial/variety": -variety.detach()}
 
     def _opinion(self, hand: Hand | Dream, frame: Tensor) -> Tensor:
-        """The adversarial loss of `frame`, which is the hand's own; the judges do not learn from it."""
+        """The adversarial loss of `frame`, which is the hand's own; the judges do not learn from it.
+
+        Where it has a true frame beside it, also how differently the judges' layers see the two.
+        """
         self.judges.requires_grad_(requires_grad=False)
+        real, made = self._shown(hand, hand.truth), self._shown(hand, frame)
         with torch.no_grad():
-            p_real = self.judges(self._shown(hand, hand.truth))
-        p_made = self.judges(self._shown(hand, frame))
-        self.judges.requires_grad_(requires_grad=True)
+            p_real = self.judges(real)
+        p_made = self.judges(made)
         kind = self.settings.adversarial
-        return _total(losses.generator_loss(kind, p_real[name], p_made[name]) for name in p_real)
+        loss = _total(losses.generator_loss(kind, p_real[name], p_made[name]) for name in p_real)
+        if isinstance(hand, Hand):
+            with torch.no_grad():
+                true = self.judges.features(real)
+            seen = self.judges.features(made)
+            loss = loss + FEATURES * losses.feature_matching(seen, true) + STYLE * losses.style(seen, true)
+        self.judges.requires_grad_(requires_grad=True)
+        return loss
 
     def _heard(self, step: int) -> float:
         """How much the generator listens to the judges, after all that went wrong."""
