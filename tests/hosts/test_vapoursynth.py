@@ -24,13 +24,14 @@ from clips import blacken, drop, freeze, join, moving_frames, write_clip  # noqa
 from strangers import PLUGINS  # noqa: E402
 from vsclips import bytes_of, clip_of, core, duration, planes  # noqa: E402
 
+from vgan_plugin.gaps import Event  # noqa: E402
 from vgan_plugin.hosts import vapoursynth as vgan  # noqa: E402
 from vgan_plugin.hosts import vsnodes  # noqa: E402
 from vgan_plugin.hosts.file import Encoding, interpolate, repair  # noqa: E402
 from vgan_plugin.hosts.vsframes import Samples  # noqa: E402
 from vgan_plugin.media.reader import VideoReader  # noqa: E402
-from vgan_plugin.plugins import PluginManager  # noqa: E402
-from vgan_plugin.types import Colour, OpenRequest  # noqa: E402
+from vgan_plugin.plugins import PluginManager, get_plugin_manager  # noqa: E402
+from vgan_plugin.types import Colour, Frame, OpenRequest  # noqa: E402
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 
@@ -371,6 +372,24 @@ def test_a_gap_that_is_too_long_is_left_and_told() -> None:
         clip = vgan.fill(clip_of(drop(moving_frames(40), *range(10, 16))), max_gap=4, generator="toy")
     assert clip.num_frames == 34
     assert lines == ["vgan: not repaired: missing at frame 9: the gap of 6 frames is longer than max_gap = 4"]
+
+
+def test_a_frame_that_a_detector_calls_damaged_in_parts_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Sees:
+        lookahead = 0
+
+        def feed(self, index: int, frame: Frame) -> list[Event]:
+            box = ((8, 8, 16, 16),)
+            return [Event("corrupt", 5, 5, frame.pts, frame.pts, frame.time, 1, 1.0, "seen", box)] * (index == 5)
+
+        def finish(self) -> list[Event]:
+            return []
+
+    monkeypatch.setattr(get_plugin_manager(), "detectors", lambda: [Sees])
+    source = clip_of(moving_frames(12))
+    with log() as lines:
+        assert vgan.fill(source, generator="toy") is source
+    assert lines == ["vgan: not repaired: parts of frame 5 are damaged: mend them with inpaint"]
 
 
 # Bad input

@@ -69,6 +69,11 @@ def fill(
         source = _looked_at(clip, detect)
         plan = get_plugin_manager().plan_gaps(PlanRequest(source.timeline, tuple(source.events), policy))
         _tell(f"not repaired: {lost.event.kind} at frame {lost.event.first}: {lost.why}" for lost in plan.unrepaired)
+        _tell(
+            f"not repaired: parts of frame {event.first} are damaged: mend them with inpaint"
+            for event in plan.events
+            if event.boxes
+        )
         opening = OpenRequest(generator, model, device, size=(clip.height, clip.width))
         return Planned(source, plan, lambda: opened(opening, "fill"), min_confidence, _logger()).node(source.node.fps)
 
