@@ -27,7 +27,7 @@ ROUNDS = 15
 
 
 def profiled(bundle: store.Bundle, graph: str, sizes: dict[str, int], inputs: dict[str, Any], folder: str) -> Any:
-    """Outputs by name, and (operator, output shape) of every node with its milliseconds."""
+    """Outputs by name; of every node (operator, output shape), milliseconds and bytes written."""
     spec = bundle.manifest.graphs[graph]
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads, options.log_severity_level = 1, 3
@@ -41,13 +41,14 @@ def profiled(bundle: store.Bundle, graph: str, sizes: dict[str, int], inputs: di
     session = onnxruntime.InferenceSession(bundle.graph(graph), options, providers=["CPUExecutionProvider"])
     for _ in range(ROUNDS):
         outputs = session.run(None, {tensor.name: inputs[tensor.name] for tensor in spec.inputs})
-    times, kinds = defaultdict(list), {}
+    times, kinds, written = defaultdict(list), {}, {}
     for event in json.loads(Path(session.end_profiling()).read_text()):
         if event.get("cat") == "Node" and event["name"].endswith("kernel_time"):
             times[event["name"]].append(event["dur"] / 1e3)
             shapes = [next(iter(shape.values())) for shape in event["args"]["output_type_shape"]]
             kinds[event["name"]] = (event["args"]["op_name"], str(shapes[0] if shapes else ""))
-    nodes = [(kinds[name], float(np.percentile(found, 33))) for name, found in times.items()]
+            written[event["name"]] = int(event["args"].get("output_size", 0))
+    nodes = [(kinds[name], float(np.percentile(found, 33)), written[name]) for name, found in times.items()]
     return dict(zip([tensor.name for tensor in spec.outputs], outputs, strict=True)), nodes
 
 
@@ -86,12 +87,13 @@ def main() -> None:
         _, found["render"] = profiled(bundle, "render", sizes, inputs, folder)
     for graph, nodes in found.items():
         by_operator, by_kind = Counter[str](), Counter[tuple[str, str]]()
-        for kind, time in nodes:
+        for kind, time, _ in nodes:
             by_operator[kind[0]] += time
             by_kind[kind] += time
         total = sum(by_operator.values())
         shares = ", ".join(f"{name} {100 * time / total:.0f} %" for name, time in by_operator.most_common(8))
-        print(f"{graph}: {len(nodes)} nodes, {total:.1f} ms: {shares}")
+        megabytes = sum(size for *_, size in nodes) / 1e6
+        print(f"{graph}: {len(nodes)} nodes, {megabytes:.0f} MB written, {total:.1f} ms: {shares}")
         for (name, shape), time in by_kind.most_common(asked.most):
             print(f"  {time:6.2f}  {name} -> {shape}")
 

@@ -240,6 +240,18 @@ def test_the_coarse_search_reads_where_bilinear_sampling_reads_and_outside_is_ze
     torch.testing.assert_close(got, expected, atol=1e-3, rtol=1e-3)
 
 
+def test_the_coarse_search_from_the_target_itself_is_the_search_with_no_share() -> None:
+    a, b = torch.rand(2, 5, 6, 9), torch.rand(2, 5, 6, 9)
+    ca, cb = -torch.ones(2, 1, 1, 1), torch.zeros(2, 1, 1, 1)
+    torch.testing.assert_close(motion.search(a, b, ca, None), motion.search(a, b, ca, cb))
+
+
+def test_blocks_are_means_and_windows_are_means_of_what_is_there() -> None:
+    x = torch.rand(2, 3, 12, 20)
+    torch.testing.assert_close(motion.shrink(x, 4), F.avg_pool2d(x, 4))
+    torch.testing.assert_close(motion.mean(x, 5), F.avg_pool2d(x, 5, 1, 2, count_include_pad=False))
+
+
 def test_windows_follow_a_smooth_motion_to_a_tenth_of_a_pixel() -> None:
     noise = torch.Generator().manual_seed(3)
     far = F.interpolate(torch.rand(1, 1, 24, 32, generator=noise), size=(192, 256), mode="bicubic").clamp(0, 1)

@@ -58,7 +58,7 @@ PRESETS = {
         ),
         Preset(
             name="lite",
-            c4=16, c8=32, c16=48, state=32, fusion=(16, 32, 48),
+            c4=16, c8=16, c16=32, state=32, fusion=(16, 16, 32),
             levels=(Level(16, 2, 8), Level(8, 1, 6), Level(4, 1), Level(2, 1)),
         ),
         Preset(
@@ -290,7 +290,8 @@ def smooth(fused: Tensor, cover: Tensor, known: Tensor, mask: Tensor) -> Tensor:
     Returns: (n, 3, H/4, W/4).
     """
     there = 1 - mask + mask * cover
-    sums, shares = [F.avg_pool2d((1 - mask) * known + mask * cover * fused, 4)], [F.avg_pool2d(there, 4)]
+    sums = [motion.shrink((1 - mask) * known + mask * cover * fused, 4)]
+    shares = [motion.shrink(there, 4)]
     for _ in range(2):
         sums.append(F.avg_pool2d(sums[-1], 2))
         shares.append(F.avg_pool2d(shares[-1], 2))
@@ -319,7 +320,7 @@ def doubt(fused: Tensor, apart: Tensor) -> Tensor:
     def power(x: Tensor) -> Tensor:
         """Of what the smooth picture lacks: variance within cells of 4x4, over some 20x20 pixels."""
         x = grey(x)
-        variance = F.avg_pool2d(x * x, 4) - F.avg_pool2d(x, 4).square()
+        variance = motion.shrink(x * x, 4) - motion.shrink(x, 4).square()
         return motion.mean(variance, 5)
 
     share = 0.45 * power(apart) / (power(fused) + FAINT) - 0.3
@@ -409,7 +410,7 @@ class Generator(nn.Module):
         """
         with torch.no_grad():
             ca, cb = -torch.ones_like(dt).view(-1, 1, 1, 1), torch.zeros_like(dt).view(-1, 1, 1, 1)
-            v = motion.search(previous.d16, features.d16, ca, cb)
+            v = motion.search(previous.d16, features.d16, ca, None)
             v = motion.settle(torch.cat((previous.y16, features.y16)), v, ca, cb, self.preset.levels[0])
             v = v * (dt > 0).to(v).view(-1, 1, 1, 1)
         moved = motion.warp(torch.cat(state, 1), -v)
@@ -448,7 +449,7 @@ class Generator(nn.Module):
         times = offsets.view(n, 2, 1, 1)
 
         flow4, flow8 = F.avg_pool2d(flow2, 2) / 2, F.avg_pool2d(flow2, 4) / 4
-        covers = F.avg_pool2d(torch.cat((va, vb), 1), 2)
+        covers = motion.shrink(torch.cat((va, vb), 1), 2)
         out = self.fusion(
             torch.cat((wa - 0.5, wb - 0.5, apart), 1),
             torch.cat((covers, times.expand_as(covers)), 1),

@@ -153,7 +153,7 @@ def box(size: int, radius: int, device: torch.device) -> Tensor:
     return near / near.sum(1, keepdim=True)
 
 
-def search(a: Tensor, b: Tensor, ca: Tensor, cb: Tensor) -> Tensor:
+def search(a: Tensor, b: Tensor, ca: Tensor, cb: Tensor | None) -> Tensor:
     """Velocity on the target's 1/16 grid, in cells: expectation of a softmax over (2R + 1)^2 displacements.
 
     Displacements lie on a grid, so that reading at all of them is two small matrix products, first over rows, then
@@ -163,23 +163,25 @@ def search(a: Tensor, b: Tensor, ca: Tensor, cb: Tensor) -> Tensor:
         a: (n, 5, h, w) descriptors of reference a.
         b: the same of b.
         ca: share of the velocity towards a, (n, 1, 1, 1).
-        cb: the same towards b.
+        cb: the same towards b; None: b is the target itself.
     """
-    n, _, h, w = a.shape
+    n, c, h, w = a.shape
     side = 2 * RADIUS + 1
     reach = torch.arange(-RADIUS, RADIUS + 1, device=a.device, dtype=torch.float32)
     rows = torch.arange(h, device=a.device, dtype=torch.float32)
     columns = torch.arange(w, device=a.device, dtype=torch.float32)
 
-    def read(d: Tensor, share: Tensor) -> Tensor:
+    def read(d: Tensor, share: Tensor | None) -> Tensor:
+        if share is None:
+            return d.view(n, c, 1, h, 1, w)
         s = share.view(n, 1, 1)
         down = hat((s * reach.view(-1, 1) + rows).view(n, 1, side * h), h)
         across = hat((s * reach.view(-1, 1) + columns).view(n, 1, side * w), w)
         # Outside is zero, not the clamped edge: clamped copies would match themselves and win.
-        return down @ d @ across.transpose(-1, -2)  # (n, c, side * h, side * w)
+        return (down @ d @ across.transpose(-1, -2)).view(n, c, side, h, side, w)
 
     cost = -(read(a, ca) - read(b, cb)).abs().sum(1)
-    flat = cost.view(n * side, h, side * w)
+    flat = cost.reshape(n * side, h, side * w)
     means = []
     for radius, share in ((1, 0.7), (3, 0.5)):
         tall = (share * box(h, radius, a.device)) @ flat  # (n * side, h, side * w)
@@ -374,6 +376,13 @@ def mean(x: Tensor, size: int) -> Tensor:
     ones = x.new_ones(1, 1, size, size)
     there = F.conv2d(torch.ones_like(x[:1, :1]), ones, padding=size // 2)  # a convolution is faster than a pooling
     return F.conv2d(x, ones.expand(c, 1, size, size), padding=size // 2, groups=c) / there
+
+
+def shrink(x: Tensor, factor: int) -> Tensor:
+    """Mean of blocks of factor x factor; of each channel alone."""
+    c = x.shape[1]
+    share = torch.full((1, 1, factor, factor), 1 / factor**2).to(x)
+    return F.conv2d(x, share.expand(c, 1, factor, factor), stride=factor, groups=c)
 
 
 def sharpen(x: Tensor, valid: Tensor, flow: Tensor) -> Tensor:
