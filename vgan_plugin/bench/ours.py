@@ -113,8 +113,8 @@ def end_to_end(frames: Sequence[Frame], folder: Path, model: str, device: str) -
     """Whole files, x2: made and thrown away, and made and encoded by x264 veryfast; reading and writing alone.
 
     Returns:
-        ``decode`` and ``write`` as times a frame; ``null`` and ``x264`` as frames a second of the second pass, and as CPU
-        time a made frame of everything, start and first pass included.
+        ``decode`` and ``write`` as times a frame; ``null`` and ``x264`` as frames a second of the second pass, and as
+        CPU time a made frame of everything, start and first pass included.
     """
     source, out = folder / "source.mkv", folder / "out.mkv"
     clip.write(source, frames[::2])
