@@ -15,8 +15,9 @@ from vgan_plugin.errors import UsageError
 from vgan_plugin.fill import Inpainter, Record, Scene, fill_gap, inpaint_stream
 from vgan_plugin.fill.background import Background, around
 from vgan_plugin.pixels.planes import chroma_mask
+from vgan_plugin.plugins import get_plugin_manager
 from vgan_plugin.runtime.simple import BLEND, REPEAT, Simple
-from vgan_plugin.types import FillRequest, Frame, FrameGenerator, Mask
+from vgan_plugin.types import FillRequest, Frame, FrameGenerator, Mask, OpenRequest
 
 W, H = 128, 80
 PERIOD = Fraction(1, 25)
@@ -180,3 +181,27 @@ def test_the_hook_takes_a_still_alone() -> None:
     assert np.array_equal(fill.frames[0].planes[0][~lost], frame.planes[0][~lost])
     with pytest.raises(UsageError):
         fill_gap(replace(request, known=(), masks=()), Toy())
+
+
+@pytest.mark.parametrize("generator", ["repeat", "base"])
+def test_what_is_hidden_is_shown_to_nobody_and_comes_back_in_no_frame(generator: str) -> None:
+    mask = box(24, 40, 20, 40)
+    scene = moving_frames(5, W, H, speed=(1, 0))
+
+    def inpainted(logo: int) -> list[str]:
+        frames = []
+        for frame in scene:
+            planes = []
+            for i, plane in enumerate(frame.planes):
+                where = chroma_mask(mask, frame.format) if i else mask
+                planes.append(np.where(where, logo, plane).astype(np.uint8))
+            frames.append(replace(frame, planes=tuple(planes)))
+        maker = get_plugin_manager().open_generator(
+            OpenRequest(generator="repeat") if generator == "repeat" else OpenRequest(model="lite", device="cpu")
+        )
+        try:
+            return [digest(frame) for frame, _ in inpaint(frames, [mask] * 5, maker)]
+        finally:
+            maker.close()
+
+    assert inpainted(40) == inpainted(220)

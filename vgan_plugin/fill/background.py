@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from vgan_plugin.pixels.flow import LUMA, Field, View, box, catmull_rom, flow, look, sample
+from vgan_plugin.pixels.flow import LUMA, Field, View, box, catmull_rom, double, flow, look, sample
 from vgan_plugin.pixels.planes import chroma_mask
 from vgan_plugin.types import Frame, Mask, PixelFormat, Plane
 
@@ -23,7 +23,7 @@ MARGIN = 96
 FLOOR, PER_FRAME, UNSURE = 0.01, 0.002, 0.04
 """Expected error of a found pixel, of the range: least, for each frame that it is away, and twice what it is where only
 one side shows it."""
-APART, PART = 1.5, 0.05
+APART, PART = 4.0, 0.05
 """Pixels, and share of its length, by which motion there and back may differ: beyond, it is not the same thing."""
 
 
@@ -32,7 +32,8 @@ class Found:
     """A frame as far as other frames show what it hides.
 
     Attributes:
-        frame: seen pixels bit for bit, found ones in their places; the others as they were.
+        frame: seen pixels bit for bit, found ones in their places, the others smoothly from around: what is hidden is
+            shown to nobody.
         rest: (H, W), hidden and not found.
         error: (H, W), expected absolute error of the found pixels, of the range; 0 elsewhere.
     """
@@ -150,6 +151,11 @@ class Background:
         shift[:, hole] += there.shift[:, beyond]
         doubt[hole] += there.doubt[beyond]
         seen = (source >= 0) & (np.abs(source - t) <= self.reach)
+        for s in np.unique(source[seen]):  # fractions of pixels add up: a trace may end inside a hole after all
+            mine = np.flatnonzero(seen & (source == s))
+            ends = rows[at[mine]] + shift[0, mine], columns[at[mine]] + shift[1, mine]
+            y, x = (np.clip(np.rint(p).astype(np.intp), 0, n - 1) for p, n in zip(ends, hidden.shape, strict=True))
+            seen[mine] = ~self._hidden[int(s)][y, x]
         at = at[seen]
         trace.source[at], trace.shift[:, at], trace.doubt[at] = source[seen], shift[:, seen], doubt[seen]
         return trace
@@ -166,7 +172,8 @@ class Background:
         planes = list(frame.planes)
         top = (1 << frame.format.bits) - 1
         apart = np.full(len(total), UNSURE * top, np.float32)  # what past and future show, where both show something
-        for i in range(len(planes) if found.any() else 0):
+        lost = hidden & ~got
+        for i in range(len(planes)):
             shift = shifts(frame.format, i)
             values = np.zeros((len(traces), len(total)), np.float32)
             for k, (trace, weight) in enumerate(zip(traces, weights, strict=True)):
@@ -180,9 +187,10 @@ class Background:
             planes[i] = planes[i].copy()
             part = planes[i][self._rows.start >> shift[0] :, self._columns.start >> shift[1] :]
             _put(part, dense, got, shift, top)
+            _close(part, lost, shift, frame.format)
         whole = frame.height, frame.width
         rest, error = np.zeros(whole, np.bool_), np.zeros(whole, np.float32)
-        rest[self._rows, self._columns] = hidden & ~got
+        rest[self._rows, self._columns] = lost
         error[self._rows, self._columns] = np.where(got, self._error(at, apart / np.float32(top), traces, hidden), 0)
         return Found(replace(frame, planes=tuple(planes)), rest, error)
 
@@ -217,7 +225,7 @@ Points = NDArray[np.intp]
 
 def read(plane: Plane, hidden: Mask, y: Field, x: Field) -> Field:
     """A plane at points, (n,): cubic (Catmull-Rom) where the sixteen samples around are seen, else bilinear over those
-    of the nearest four that are.
+    of the nearest four that are. The nearest one must be.
     """
     height, width = plane.shape
     y, x = np.clip(y, 0, height - 1).astype(np.float32), np.clip(x, 0, width - 1).astype(np.float32)
@@ -235,8 +243,7 @@ def read(plane: Plane, hidden: Mask, y: Field, x: Field) -> Field:
             weight = ly[i] * lx[j] * seen
             linear += weight * value
             share += weight
-    nearest = plane[np.rint(y).astype(np.intp), np.rint(x).astype(np.intp)]
-    found: Field = np.where(whole, cubic, np.where(share > 0.01, linear / np.maximum(share, 0.01), nearest))
+    found: Field = np.where(whole, cubic, linear / np.maximum(share, np.float32(0.01)))
     return found
 
 
@@ -259,6 +266,29 @@ def _put(plane: Plane, values: Field, got: Mask, shift: tuple[int, int], top: in
         got = count > 0
     part = plane[: got.shape[0], : got.shape[1]]
     part[got] = np.clip(np.floor(values[got] + 0.5), 0, top).astype(plane.dtype)
+
+
+def _close(plane: Plane, lost: Mask, shift: tuple[int, int], form: PixelFormat) -> None:
+    """Fill what is lost of a plane smoothly from around, in place."""
+    unknown = chroma_mask(lost, form) if any(shift) else lost
+    if unknown.any():
+        part = plane[: unknown.shape[0], : unknown.shape[1]]
+        around = _smooth(part.astype(np.float32), ~unknown)
+        part[unknown] = np.floor(around[unknown] + 0.5).astype(plane.dtype)
+
+
+def _smooth(plane: Field, known: Mask) -> Field:
+    """Unknown samples from means of known ones on ever coarser grids (push-pull); with none known, as it is."""
+    rows, columns = known.shape
+    if known.all() or not known.any():
+        return plane
+    padding = ((0, rows % 2), (0, columns % 2))
+    blocks = ((rows + 1) // 2, 2, (columns + 1) // 2, 2)
+    weight = np.pad(known.astype(np.float32), padding).reshape(blocks).sum((1, 3))
+    total = np.pad(plane * known, padding).reshape(blocks).sum((1, 3))
+    coarse = _smooth(total / np.maximum(weight, np.float32(1)), weight > 0)
+    mixed: Field = np.where(known, plane, double(coarse[None])[0, :rows, :columns])
+    return mixed
 
 
 def _look(cutting: Frame, hidden: Mask) -> View:

@@ -9,11 +9,14 @@ import numpy as np
 from vgan_plugin.pixels.flow import LUMA, Field, blur, cubic, flow, look, sample
 from vgan_plugin.types import RGB, Mask
 
-CALM = (0, 2, 4, 8, 16)
-"""Pixels over which the motion is smoothed, in turn. Nobody knows how well it goes on: the mean of several guesses is
-nearer to the truth than the best of them, and where they differ is where it is unsure."""
+GUESSES = ((2e-3, (0, 2, 8)), (8e-3, (0, 4, 16)))
+"""Weights of smoothness, and pixels over which the motion is blurred then. Nobody knows how well it goes on: the mean
+of several guesses is nearer to the truth than the best of them, and where they differ is where it is unsure."""
 FLOOR, PER_PERIOD = 0.01, 0.004
 """Expected error, of the range: least, and for each span that is looked ahead."""
+
+
+_WHOLE = 0.999
 
 
 @dataclass(frozen=True, eq=False)
@@ -22,7 +25,7 @@ class Guess:
 
     Attributes:
         rgb: (3, H, W).
-        unseen: (H, W), what comes in from beyond the picture's edge.
+        unseen: (H, W), what comes in from beyond the picture's edge, or from where it is not to be trusted.
         error: (H, W), expected absolute error.
     """
 
@@ -31,30 +34,43 @@ class Guess:
     error: Field
 
 
-def extrapolate(near: RGB, far: RGB, spans: float) -> Guess:
+def extrapolate(
+    near: RGB, far: RGB, spans: float, near_valid: Mask | None = None, far_valid: Mask | None = None
+) -> Guess:
     """Move a picture on.
 
     Args:
         near: the nearer picture in time, (3, H, W) in [0, 1].
         far: the other one, on the same side.
         spans: how far to move on, in spans between the two.
+        near_valid: (H, W), which of its pixels to trust; None = all. The others are not moved on: they count as unseen.
+        far_valid: the same of the other one.
     """
     height, width = near.shape[1:]
     weights = np.array(LUMA, np.float32)
-    motion = flow(*(look(np.tensordot(weights, picture, 1)) for picture in (near, far)))
+    views = [
+        look(np.tensordot(weights, picture, 1), valid) for picture, valid in ((near, near_valid), (far, far_valid))
+    ]
     rows, columns = np.mgrid[:height, :width].astype(np.float32)
-    total, squares, count = np.zeros_like(near), np.zeros((height, width), np.float32), 0
-    unseen = np.zeros((height, width), np.float32)
-    for calm in CALM:
-        v = blur(motion, calm) * np.float32(spans)
+    total, squares, share = (np.zeros(shape, np.float32) for shape in (near.shape, (height, width), (height, width)))
+    trust = None if near_valid is None else near_valid.astype(np.float32)[None]
+    motions = [blur(motion, calm) for alpha, calms in GUESSES for motion in [flow(views[0], views[1], alpha)] for calm in calms]
+    for motion in motions:
+        v = motion * np.float32(spans)
         for u in (v, sample(v, rows + v[0], columns + v[1])):  # the motion of where it comes from is the better guess
             y, x = rows + u[0], columns + u[1]
-            picture = cubic(near, y, x)
-            total += picture
-            squares += np.square(picture.mean(0))
-            unseen += (y < -0.5) | (y > height - 0.5) | (x < -0.5) | (x > width - 0.5)
-            count += 1
-    mean = total / np.float32(count)
-    spread = np.sqrt(np.maximum(squares / np.float32(count) - np.square(mean.mean(0)), 0))
+            seen = (y >= -0.5) & (y <= height - 0.5) & (x >= -0.5) & (x <= width - 0.5)
+            if trust is not None:
+                seen &= sample(trust, y, x)[0] > _WHOLE
+            picture = cubic(near, y, x) if trust is None else sample(near, y, x)  # no kernel reaches into a hole
+            total += picture * seen
+            squares += np.square(picture.mean(0)) * seen
+            share += seen
+    count = np.maximum(share, 1)
+    mean = np.where(share > 0, total / count, near)
+    spread = np.sqrt(np.maximum(squares / count - np.square(mean.mean(0)), 0))
     error = (spread + np.float32(FLOOR + PER_PERIOD * abs(spans))).astype(np.float32)
-    return Guess(mean, unseen > count / 2, error)
+    unseen: Mask = share < len(motions)  # half of the guesses
+    if near_valid is None:  # beyond an edge nothing leaks in: what is there goes on
+        mean = np.where(share > 0, mean, cubic(near, rows + v[0], columns + v[1]))
+    return Guess(mean.astype(np.float32), unseen, error)

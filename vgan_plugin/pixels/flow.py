@@ -23,7 +23,7 @@ CELL = 16  # stride of the coarsest level
 RADIUS = 7  # of the coarse search, in cells
 PULL = 0.005  # cost of a cell's length: still scenes stay still
 SHARPNESS = 33.1  # of the softmax over candidates
-ALPHA = np.float32(8e-3)  # weight of smoothness against the data, for intensities in [0, 1]
+ALPHA = 2e-3  # weight of smoothness against the data, for intensities in [0, 1]
 ROBUST = np.float32(0.02)  # residual at which a pixel's weight has fallen to 0.7
 LONGEST_STEP = 4.0  # largest change of one Gauss-Newton step, in cells
 TINY = np.float32(1e-6)
@@ -90,19 +90,19 @@ def look(luma: Field, trust: Mask | None = None) -> View:
     return View((height, width), levels, _descriptors(lumas[4], lumas[16]))
 
 
-def flow(a: View, b: View) -> Field:
-    """Where each pixel of `a` is found in `b`: (2, H, W), (dy, dx) in pixels."""
+def flow(a: View, b: View, alpha: float = ALPHA) -> Field:
+    """Where each pixel of `a` is found in `b`: (2, H, W), (dy, dx) in pixels; `alpha` weighs smoothness."""
     v = _search(a, b)
     for stride, steps, jacobi, neighbours in LEVELS:
         if stride != CELL:
-            v = 2 * _double(v)
+            v = 2 * double(v)
         la, lb = a.levels[stride], b.levels[stride]
         if neighbours:
             v = _propagate(la, lb, v)
         for _ in range(steps):
-            v = _refine(la, lb, v, jacobi)
+            v = _refine(la, lb, v, jacobi, np.float32(alpha))
     height, width = a.size
-    return (2 * _double(v))[:, :height, :width]
+    return (2 * double(v))[:, :height, :width]
 
 
 def sample(planes: Field, y: Field, x: Field) -> Field:
@@ -171,7 +171,7 @@ def _half(x: Field) -> Field:
     return (x[::2, ::2] + x[1::2, ::2] + x[::2, 1::2] + x[1::2, 1::2]) * np.float32(0.25)
 
 
-def _double(v: Field) -> Field:
+def double(v: Field) -> Field:
     """Twice the size, bilinear, half-pixel centres."""
     for axis in (1, 2):
         p = np.pad(v, [(1, 1) if i == axis else (0, 0) for i in range(3)], mode="edge")
@@ -286,7 +286,7 @@ def _propagate(a: Level, b: Level, v: Field) -> Field:
     return kept.astype(np.float32)
 
 
-def _refine(a: Level, b: Level, v: Field, jacobi: int) -> Field:
+def _refine(a: Level, b: Level, v: Field, jacobi: int, alpha: np.float32) -> Field:
     """One robust Gauss-Newton step on luma and its gradient, with Horn-Schunck smoothing around it.
 
     The update w solves (G + alpha I) w = -g + alpha (smooth(v + w) - v) by Jacobi iterations.
@@ -297,11 +297,11 @@ def _refine(a: Level, b: Level, v: Field, jacobi: int) -> Field:
     weight = a.trust * trust * ROBUST / np.sqrt((r * r).sum(0) + ROBUST * ROBUST)
     terms = np.stack([(s * t).sum(0) for s, t in ((gy, gy), (gy, gx), (gx, gx), (gy, r), (gx, r))]) * weight
     yy, yx, xx, ry, rx = _blur(terms, _NEAR)
-    yy, xx = yy + ALPHA, xx + ALPHA
+    yy, xx = yy + alpha, xx + alpha
     det = yy * xx - yx * yx
     iyy, iyx, ixx = xx / det, -yx / det, yy / det
     ky, kx = -(iyy * ry + iyx * rx), -(iyx * ry + ixx * rx)
-    dyy, dyx, dxx = ALPHA * iyy, ALPHA * iyx, ALPHA * ixx
+    dyy, dyx, dxx = alpha * iyy, alpha * iyx, alpha * ixx
     w = np.zeros_like(v)
     for _ in range(jacobi):
         sy, sx = _around(v + w) - v

@@ -33,10 +33,13 @@ Confidence = NDArray[np.float32]
 
 @dataclass(frozen=True, eq=False)
 class Features:
-    """What the graph `encode` gave for one frame, where it gave it (host or device), and the padded (H, W)."""
+    """What the graph `encode` gave for one frame, where it gave it (host or device), the padded (H, W), and which
+    pixels of the frame are to be trusted (None: all).
+    """
 
     tensors: Mapping[str, Value]
     size: tuple[int, int]
+    valid: Mask | None = None
 
 
 def open_recurrent(request: OpenRequest, extra: Iterable[Path] = ()) -> RecurrentGenerator:
@@ -98,7 +101,8 @@ class RecurrentGenerator:
         padded = self._pad(frame)
         size = (padded.height, padded.width)
         trust = _ones(size) if valid is None else _plane(valid, size)
-        return Features(self._sessions.run("encode", {"frame": to_rgb(padded)[None], "valid": trust}, size), size)
+        tensors = self._sessions.run("encode", {"frame": to_rgb(padded)[None], "valid": trust}, size)
+        return Features(tensors, size, valid)
 
     def remember(self, features: Features, previous: Features | None, dt: Fraction, state: Any) -> Any:
         """One step of a chain: the state's tensors after this frame, by name."""
@@ -159,7 +163,13 @@ class RecurrentGenerator:
         """A prediction, or the time before the start."""
         before, after = request.offsets
         near, far, share = (b, a, -after) if before < 0 else (a, b, before)
-        guess = extrapolate(near.frame.rgb(), far.frame.rgb(), float(share / (after - before)))
+        guess = extrapolate(
+            near.frame.rgb(),
+            far.frame.rgb(),
+            float(share / (after - before)),
+            near.features.valid,
+            far.features.valid,
+        )
         frame = from_rgb(guess.rgb, request.like, request.pts, request.time_base, alpha(near.frame))
         sure: Confidence = (1 / (1 + 50 * guess.error)).astype(np.float32)
         known, mask = request.known, request.mask
