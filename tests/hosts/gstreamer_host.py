@@ -2,7 +2,8 @@
 
     python3 gstreamer_host.py STEPS.pickle FOUND.pickle
 
-Steps are (name, value): ``caps``, ``segment``, ``buffer`` (bytes, pts, duration, flags), ``gap``, ``flush``, ``eos``,
+Steps are (name, value): ``caps``, ``segment``, ``buffer`` (bytes, pts, duration, flags, and where its planes
+lie: format, width, height, offsets, strides), ``gap``, ``flush``, ``eos``,
 ``latency``, ``set`` (property, value), ``stop``.
 """
 
@@ -16,7 +17,8 @@ from typing import Any
 import gi
 
 gi.require_version("Gst", "1.0")
-from gi.repository import Gst  # noqa: E402
+gi.require_version("GstVideo", "1.0")
+from gi.repository import Gst, GstVideo  # noqa: E402
 
 from vgan_plugin.hosts.gstreamer import VganFill  # noqa: E402
 
@@ -30,7 +32,10 @@ def told(time: int) -> int | None:
 
 def chain(_pad: Any, _parent: Any, buffer: Any) -> Any:
     data = buffer.extract_dup(0, buffer.get_size())
-    found.append(("buffer", bytes(data), told(buffer.pts), told(buffer.duration), int(buffer.mini_object.flags)))
+    meta = GstVideo.buffer_get_video_meta(buffer)
+    strides = None if meta is None else list(meta.stride)[: meta.n_planes]
+    times = told(buffer.pts), told(buffer.duration)
+    found.append(("buffer", bytes(data), *times, int(buffer.mini_object.flags), strides))
     return Gst.FlowReturn.OK
 
 
@@ -72,10 +77,14 @@ for name, value in pickle.loads(Path(sys.argv[1]).read_bytes()):  # noqa: S301 w
         segment.init(getattr(Gst.Format, value))
         upstream.push_event(Gst.Event.new_segment(segment))
     elif name == "buffer":
-        data, pts, duration, flags = value
+        data, pts, duration, flags, *places = value
         buffer = Gst.Buffer.new_wrapped(data)
         buffer.pts, buffer.duration = (NONE if time is None else time for time in (pts, duration))
         buffer.set_flags(Gst.BufferFlags(flags))
+        for name_, width, height, offsets, strides in places:
+            lies = (GstVideo.VideoFormat.from_string(name_), width, height, len(offsets))
+            four = ([*numbers, 0, 0, 0][:4] for numbers in (offsets, strides))
+            GstVideo.buffer_add_video_meta_full(buffer, GstVideo.VideoFrameFlags.NONE, *lies, *four)
         flow = upstream.push(buffer)
         if flow != Gst.FlowReturn.OK:
             found.append(("flow", flow.value_nick))

@@ -99,7 +99,7 @@ def test_a_stream_leaves_as_vgan_fill_would_write_it(
     found = play([caps(frames[0], name), ("segment", "TIME"), *buffers(frames), ("eos", None)])
     assert [pts for _, _, pts, *_ in left(found)] == [SECOND // 25 * i for i in range(110)]
     assert [data for _, data, *_ in left(found)] == [packed(frame) for frame in wanted]
-    assert {duration for _, _, _, duration, _ in left(found)} == {SECOND // 25}
+    assert {item[3] for item in left(found)} == {SECOND // 25}
     made = [(time * 25 // SECOND, why) for kind, time, why in (f for f in found if f[0] == "vgan-made")]
     assert made == [(record.time * 25, record.why) for record in report.made]
     events = [(item[1], i) for i, item in enumerate(found) if item[0] == "event"]
@@ -118,6 +118,22 @@ def test_damaged_and_filler_buffers_are_made_anew_and_good_ones_keep_flags_and_t
     assert [(f[1] * 25 // SECOND, f[2]) for f in found if f[0] == "vgan-made"] == [(10, "corrupt"), (20, "corrupt")]
     assert out[30][4] & DISCONT
     assert not out[10][4] & CORRUPTED
+
+
+def test_rows_lie_where_a_buffers_meta_says(play: Play) -> None:
+    frames = drop(moving_frames(80, 36, 20), 40)
+    sizes = [20 * 64, 10 * 64, 10 * 64]
+    places = ("I420", 36, 20, [0, 1280, 1920], [64, 64, 64])
+    steps = [
+        (name, (packed(frame, 64), *rest, places))
+        for frame, (name, (_, *rest)) in zip(frames, buffers(frames), strict=True)
+    ]
+    found = play([caps(frames[0], "I420"), ("segment", "TIME"), *steps, ("eos", None)])
+    assert len(left(found)[0][1]) == sum(sizes)
+    assert left(found)[39][1] == packed(frames[39], 64)
+    assert left(found)[39][5] == [64, 64, 64]  # and whoever takes it is told so, too
+    plain = play([caps(frames[0], "I420"), ("segment", "TIME"), *buffers(frames), ("eos", None)])
+    assert left(found)[40][1] == left(plain)[40][1]  # made of the same samples, laid out as caps say
 
 
 def test_a_gap_event_is_swallowed_and_its_frames_are_made(play: Play) -> None:

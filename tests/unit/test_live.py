@@ -19,7 +19,7 @@ from vgan_plugin.gaps import Event, GapPolicy, interpolation_plan, plan_gaps
 from vgan_plugin.hosts.live import Item, Live, LiveFill, open_generator, stream
 from vgan_plugin.hosts.live_rate import LiveInterpolation
 from vgan_plugin.runtime.simple import BLEND, Simple
-from vgan_plugin.timeline import Timeline
+from vgan_plugin.timeline import Timeline, half_up
 from vgan_plugin.types import Frame, OpenRequest
 
 
@@ -73,14 +73,20 @@ def test_most_of_what_is_planted_is_made_so_that_the_test_above_is_none_of_nothi
     assert made == ["missing"] * 3 + ["frozen"] * 4 + ["blank"] + ["corrupt"] * 5
 
 
-def test_rounded_times_give_the_grid_of_the_whole() -> None:
-    whole = [
-        replace(f, pts=round(i * 1000 / 30), time_base=Fraction(1, 1000))
-        for i, f in enumerate(moving_frames(200, 16, 8))
-    ]
-    frames = drop(whole, 71, 72, 150)
-    rate = Fraction(30)
+@pytest.mark.parametrize("rate", [Fraction(30), Fraction(24000, 1001), Fraction(37, 2)])
+def test_rounded_times_give_the_grid_of_the_whole(rate: Fraction) -> None:
+    frames = moving_frames(300, 16, 8, time_base=Fraction(1, 1000))
+    frames = [replace(frame, pts=half_up(i * 1000 / rate)) for i, frame in enumerate(frames)]
+    frames = drop(frames, *range(20, 290, 9), *range(21, 290, 36))
     assert facts(stream(frames, LiveFill(Toy(), rate=rate))) == two_passes(frames, rate)
+
+
+@pytest.mark.parametrize("fault", ["corrupt", "frozen"])
+def test_a_run_longer_than_any_that_is_made_is_left_alone_to_its_end(fault: str) -> None:
+    frames = broken([(fault, 67, 40), ("blank", 120, 1)], 170, 150)
+    live = LiveFill(Toy(), rate=Fraction(25))
+    assert facts(stream(frames, live)) == two_passes(frames, Fraction(25))
+    assert [(lost.event.kind, lost.event.count) for lost in live.unrepaired] == [(fault, 40)]
 
 
 def test_a_variable_rate_is_planned_as_in_two_passes_where_the_times_are_known() -> None:

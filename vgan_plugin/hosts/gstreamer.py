@@ -48,15 +48,18 @@ _NO_PICTURE = Gst.BufferFlags.CORRUPTED | Gst.BufferFlags.GAP
 
 @dataclass(frozen=True, eq=False)
 class _Came:
-    """What came in a buffer: all but its memory, and its memory."""
+    """What came in a buffer: all but its memory, its memory, and where its planes lie, if it says."""
 
     about: Any
     memory: NDArray[np.uint8]
+    places: tuple[Any, ...] = ()
 
     def buffer(self) -> Any:
         """The same buffer again. Upstream's own is given back at once: its pool may be small."""
         made = Gst.Buffer.new_wrapped(self.memory.tobytes())
         made.copy_into(self.about, _ABOUT, 0, _ALL)
+        if self.places:  # the one meta that is not copied without the memory
+            GstVideo.buffer_add_video_meta_full(made, *self.places)
         return made
 
 
@@ -197,10 +200,9 @@ class VganFill(Gst.Element):  # type: ignore[misc]  # PyGObject has no types
         about = Gst.Buffer.new()
         about.copy_into(buffer, _ABOUT, 0, _ALL)
         about.pts = time
-        frame = stream.frame(
-            own, GstVideo.buffer_get_video_meta(about), pts, corrupt=bool(buffer.mini_object.flags & int(_NO_PICTURE))
-        )
-        self._came[frame] = _Came(about, own)
+        meta = GstVideo.buffer_get_video_meta(buffer)
+        frame = stream.frame(own, meta, pts, corrupt=bool(buffer.mini_object.flags & int(_NO_PICTURE)))
+        self._came[frame] = _Came(about, own, () if meta is None else _places(meta))
         self._times[pts] = time
         while len(self._times) > live.held + 1:
             del self._times[next(iter(self._times))]
@@ -336,6 +338,10 @@ class VganFill(Gst.Element):  # type: ignore[misc]  # PyGObject has no types
         for key, value in facts.items():
             told.set_value(key, value)
         self.post_message(Gst.Message.new_element(self, told))
+
+
+def _places(meta: Any) -> tuple[Any, ...]:
+    return meta.flags, meta.format, meta.width, meta.height, meta.n_planes, list(meta.offset), list(meta.stride)
 
 
 def _check(segment: Any) -> None:
