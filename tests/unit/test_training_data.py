@@ -96,6 +96,19 @@ def test_what_breaks_while_a_batch_is_made_ahead_is_raised_where_it_is_asked_for
         [sampler.batch(step) for step in (2, 3)]  # of which the first may have been made before
 
 
+@pytest.mark.needs_cuda
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no CUDA device")
+def test_a_cuda_device_sees_the_same_batches():
+    settings_ = schedule("tiny", {"crop": 32, "batch": 4})
+    here = footage()
+    cpu, cuda = (tasks.Sampler(f, settings_, 7) for f in (here, here.to(torch.device("cuda"))))
+    for step in range(6):
+        one, two = cpu.batch(step), cuda.batch(step)
+        assert two.truth.is_cuda
+        assert (one.truth - two.truth.cpu()).abs().max() < 1e-3
+        assert (one.mask != two.mask.cpu()).float().mean() < 0.01
+
+
 def test_mirrored_crops_are_pixels_of_the_clip():
     rng = np.random.default_rng(0)
     pixels = torch.from_numpy(rng.integers(0, 256, (6, 3, 40, 48), np.uint8))

@@ -102,8 +102,8 @@ class Sampler:
         footage: where windows and textures come from; batches lie on its device.
         schedule: crop, batch, shares.
         seed: of the whole training.
-        ahead: make the next batch while this one is used, in a thread of its own; None = on CUDA, where the thread
-            queues its work behind the training's and the device need not wait for Python.
+        ahead: make the next batch while this one is used, in a thread and on CUDA in a stream of its own; None = on
+            CUDA only, where the device would otherwise wait for Python.
     """
 
     def __init__(self, footage: Footage, schedule: Schedule, seed: int, ahead: bool | None = None) -> None:
@@ -118,6 +118,9 @@ class Sampler:
         """Time that `batch` has taken: what the training waits for its data."""
         alone = self.device.type == "cuda" if ahead is None else ahead
         self._worker = ThreadPoolExecutor(1, "vgan-sampler") if alone else None
+        # Uploads wait for all that their stream has queued: in the training's own they would wait for the training.
+        own = alone and self.device.type == "cuda"
+        self._stream = torch.cuda.Stream(self.device) if own else None  # type: ignore[no-untyped-call]
         self._next: tuple[int, Future[Batch]] | None = None
 
     def batch(self, step: int) -> Batch:
@@ -127,9 +130,26 @@ class Sampler:
             batch = self._make(step)
         else:
             expected, made = self._next or (-1, None)
-            batch = made.result() if made and expected == step else self._make(step)
-            self._next = step + 1, self._worker.submit(self._make, step + 1)
+            batch = self._handed_over(made.result()) if made and expected == step else self._make(step)
+            self._next = step + 1, self._worker.submit(self._make_aside, step + 1)
         self.seconds += time.perf_counter() - began
+        return batch
+
+    def _make_aside(self, step: int) -> Batch:
+        if self._stream is None:
+            return self._make(step)
+        with torch.cuda.stream(self._stream):
+            batch = self._make(step)
+        self._stream.synchronize()
+        return batch
+
+    def _handed_over(self, batch: Batch) -> Batch:
+        """Tell CUDA's allocator that the training's stream uses what the sampler's has made."""
+        if self._stream is not None:
+            here = torch.cuda.current_stream(self.device)
+            for value in batch:
+                if isinstance(value, Tensor):
+                    value.record_stream(here)
         return batch
 
     def _make(self, step: int) -> Batch:
