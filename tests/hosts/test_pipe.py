@@ -258,6 +258,7 @@ def test_a_signal_ends_it_between_two_frames_with_one_line(started: Any, number:
     process.stdin.write(stream(moving_frames(63, 400, 300)))  # a frame does not fit into a pipe, two leave
     head = process.stdout.read(1000)  # it is at work
     process.send_signal(number)
+    time.sleep(0.3)  # whoever reads may be slow
     rest, said = process.communicate(timeout=20)
     assert process.returncode == 130
     assert said.decode().splitlines() == [line for line in said.decode().splitlines() if line.startswith("vgan: ")]
