@@ -54,9 +54,10 @@ def extrapolate(
     rows, columns = np.mgrid[:height, :width].astype(np.float32)
     total, squares, share = (np.zeros(shape, np.float32) for shape in (near.shape, (height, width), (height, width)))
     trust = None if near_valid is None else near_valid.astype(np.float32)[None]
-    motions = [blur(motion, calm) for alpha, calms in GUESSES for motion in [flow(views[0], views[1], alpha)] for calm in calms]
-    for motion in motions:
-        v = motion * np.float32(spans)
+    motions = [(flow(views[0], views[1], alpha), calms) for alpha, calms in GUESSES]
+    guesses = [blur(motion, calm) for motion, calms in motions for calm in calms]
+    for guess in guesses:
+        v = guess * np.float32(spans)
         for u in (v, sample(v, rows + v[0], columns + v[1])):  # the motion of where it comes from is the better guess
             y, x = rows + u[0], columns + u[1]
             seen = (y >= -0.5) & (y <= height - 0.5) & (x >= -0.5) & (x <= width - 0.5)
@@ -70,7 +71,7 @@ def extrapolate(
     mean = np.where(share > 0, total / count, near)
     spread = np.sqrt(np.maximum(squares / count - np.square(mean.mean(0)), 0))
     error = (spread + np.float32(FLOOR + PER_PERIOD * abs(spans))).astype(np.float32)
-    unseen: Mask = share < len(motions)  # half of the guesses
+    unseen: Mask = share < len(guesses)  # each is read twice: less than half of them
     if near_valid is None:  # beyond an edge nothing leaks in: what is there goes on
         mean = np.where(share > 0, mean, cubic(near, rows + v[0], columns + v[1]))
     return Guess(mean.astype(np.float32), unseen, error)
