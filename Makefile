@@ -32,10 +32,12 @@ plain: .venv-plain/.done
 	! .venv-plain/bin/python -c 'import onnx' 2>/dev/null
 	.venv-plain/bin/pytest -q -m "not needs_torch" tests/integration tests/contract
 
-# The programs that call vgan, for real: VapourSynth and vsview come as wheels for Python 3.12 and newer only.
+# VapourSynth and vsview, for real: they come as wheels for Python 3.12 and newer only. PyAV 19 comes with them; the other
+# hosts are tested in .venv.
 hosts:
 	@if [ -z "$(HOSTS_PYTHON)" ]; then echo "SKIPPED: tests/hosts in VapourSynth and vsview: no Python 3.12 or newer here"; else \
-	$(MAKE) --no-print-directory .venv-hosts/.done && if [ -e .venv-hosts/.done ]; then .venv-hosts/bin/python -m pytest -q tests/hosts; \
+	$(MAKE) --no-print-directory .venv-hosts/.done && if [ -e .venv-hosts/.done ]; then \
+	.venv-hosts/bin/python -m pytest -q tests/hosts/test_v*.py tests/hosts/test_pyav.py; \
 	else echo "SKIPPED: tests/hosts in VapourSynth and vsview: no wheel of one of them for this machine"; fi; fi
 
 .venv/bin/python:
