@@ -9,7 +9,6 @@ from typing import NamedTuple
 from vgan_plugin.media.frames import frac
 from vgan_plugin.media.reader import open_input
 
-
 _PROGRAM_STREAM = "mpeg"
 """FFmpeg's demuxer of .mpg, .vob: only the first frame that begins in a packet has a time stamp (ISO/IEC 13818-1,
 2.7.4); the others are shown at the rate that the video declares, if it does."""

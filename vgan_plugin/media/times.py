@@ -21,9 +21,10 @@ def increasing(
     """Give every item a stamp later than the one before it, changing as little as possible.
 
     A missing stamp, and one that is not later than the last good one, is spread evenly between its good neighbours
-    (at the end, and after more than `RESET` in a row, a frame period each: the median of the last `RECENT` ones, because
-    the rate that a file without stamps declares is often a guess). More than `RESET` of them in a row are a clock that was set back: from there on every
-    stamp is moved by what makes the first of them follow the last good one by a period.
+    (at the end, and after more than `RESET` in a row, a frame period each: the median of the last `RECENT` ones,
+    because the rate that a file without stamps declares is often a guess). More than `RESET` of them in a row are a
+    clock that was set back: from there on every stamp is moved by what makes the first of them follow the last good one
+    by a period.
 
     Args:
         stamped: (stamp or None, item) in presentation order.
