@@ -115,7 +115,7 @@ def test_mirrored_crops_are_pixels_of_the_clip():
     clip = Clip("noise.mp4", pixels, pixels[:, 0, ::THUMB, ::THUMB].numpy(), ((0, 6),))
     sampler = tasks.Sampler(Footage((clip,)), schedule("tiny", {"crop": 32}), 0)
     cut = sampler._choose(rng, "between", 0, 1, 8)
-    made = (sampler._pixels(rng, cut) * 255).round().to(torch.uint8)
+    made = (sampler._pixels(rng, cut, upright=False) * 255).round().to(torch.uint8)
     for row, frames in enumerate(cut.frames):
         top, left = cut.top[row], cut.left[row]
         true = pixels[frames, :, top : top + 32, left : left + 32]
@@ -131,7 +131,7 @@ def test_turned_crops_show_the_same_place_in_every_frame():
     rng = np.random.default_rng(3)
     cut = sampler._choose(rng, "between", 1, 1, 40)
     assert 0 < cut.turned.sum() < 40
-    made = sampler._pixels(rng, cut)
+    made = sampler._pixels(rng, cut, upright=False)
     assert (made - made[:, :1]).abs().max() < 1e-6
     steps = made[cut.turned][:, 0, 0].diff(dim=-1).abs().mean((1, 2)) * 255 * 1.5
     assert steps.std() > 0.03  # by its own scale, each
