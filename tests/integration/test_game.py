@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import logging
+import math
 
 import pytest
 
@@ -191,6 +192,18 @@ def test_on_a_sign_of_ruin_the_players_go_back_and_it_is_said(data, tmp_path, ca
     assert "back to the last good weights" in caplog.text
 
 
+def test_what_gets_better_is_not_thrown_back(data, tmp_path):
+    players, team = good_run(data, tmp_path)
+    team.see([], {}, 4, score=-0.8)
+    before = weights(players.generator)
+    team.see([Finding("drift", "by 7")], {}, 6, score=-0.7)
+    assert not moved(before, players.generator)
+    assert players.balance == health.Balance()
+    assert "better than when all was well" in (tmp_path / "run.json").read_text()
+    team.see([Finding("drift", "by 7")], {}, 8, score=-0.9)
+    assert players.balance.backs == 1
+
+
 def test_what_was_never_good_is_said_and_left_to_become_so(data, tmp_path):
     players, _ = table(data)
     before = weights(players.generator)
@@ -250,6 +263,7 @@ def test_dreams_that_cannot_be_saved_end_with_the_best_so_far(data, tmp_path, mo
         return [] if len(asked) <= 2 else [Finding("collapse", "planted")]
 
     monkeypatch.setattr(train, "look_at_dreams", ruin)
+    monkeypatch.setattr(rescue.Rescue, "good_score", math.inf)  # what comes is worse
     options = QUICK | {"row": 1, "steps": 100}
     run = train.train(TrainRequest(data, tmp_path / "run", preset="dream", options=options))
     facts = json.loads((run / "run.json").read_text())

@@ -73,6 +73,8 @@ def test_a_long_dream_that_fades_or_burns_is_drift(factor: float) -> None:
     still = pictures(2, 3) - 0.5
     long = torch.stack([0.5 + 0.3 * factor**k * still for k in range(24)], 1)
     assert dreams(clips(32, 2), long) == ["drift"]
+    true = clips(32, 1)[:, :1]
+    assert health.look_at_dreams(clips(32, 2)[:, :1], true, 1.0, long) == []  # pictures alone do not go on
 
 
 def line(margin: float, slope: float = 1.0) -> dict[str, float]:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 import logging
+import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from vgan_plugin.training import checkpoint
 from vgan_plugin.training.health import BACK, BACKS, Finding, Watch
 from vgan_plugin.training.players import Players
 
@@ -42,26 +44,44 @@ class Rescue:
         if finding:
             self._treat(finding, step)
 
-    def see(self, findings: Sequence[Finding], scores: Mapping[str, float], step: int) -> None:
-        """Look at one validation; without findings it is the state to come back to."""
+    @property
+    def good_score(self) -> float:
+        """Score of the state to come back to; NaN where there is none."""
+        path = self.run / GOOD
+        return float(checkpoint.load(path)[1]["best"]) if path.exists() else math.nan
+
+    def see(
+        self, findings: Sequence[Finding], scores: Mapping[str, float], step: int, score: float = -math.inf
+    ) -> None:
+        """Look at one validation; without findings it is the state to come back to.
+
+        Args:
+            findings: what is wrong.
+            scores: of the validation.
+            step: now.
+            score: the one that counts, more is better.
+        """
         self.sharpness = scores.get("sharpness", 1.0)
         if self.players.opinion(step) is None or step == 0:
             return
         if findings:
-            self._treat(findings[0], step)
+            self._treat(findings[0], step, score)
         else:
-            self.players.save(self.run / GOOD, step, 0.0)
+            self.players.save(self.run / GOOD, step, score)
 
-    def _treat(self, finding: Finding, step: int) -> None:
+    def _treat(self, finding: Finding, step: int, score: float = -math.inf) -> None:
         paired = not self.players.generator.preset.synthesises
         good = self.run / GOOD
-        if finding.sign in BACK and not good.exists():
+        back = finding.sign in BACK and good.exists()
+        if finding.sign in BACK and not back:
             done = "nothing: no state has been good yet"
+        elif back and score > self.good_score:  # on the way up not every state is well
+            back, done = False, "nothing: the score is better than when all was well"
         elif finding.sign == "divergence" and not paired and not self.players.settings.gamma:
             done = "nothing: with gamma=0 slopes are not penalised"
         else:
             done = self.players.balance.answer(finding, step, paired)
-        if finding.sign in BACK and good.exists():
+        if back:
             self.players.go_back(good)
         elif finding.sign == "dead judges":
             self.players.wake_the_judges()

@@ -157,7 +157,7 @@ def examine(players: Players, exam: list[Batch], journal: Journal, rescue: Rescu
     journal.picture(step, picture)
     if players.opinion(step) is not None:  # the judges' taste is not measured in dB: the latest weights are kept
         players.save_weights(run / "perceptual.npz", step, scores)
-    rescue.see(findings, scores, step)
+    rescue.see(findings, scores, step, score)
     if score > best:
         players.save_weights(run / "weights.npz", step, scores)
         return score
