@@ -23,6 +23,8 @@ MARGIN = 96
 FLOOR, PER_FRAME, UNSURE = 0.01, 0.002, 0.04
 """Expected error of a found pixel, of the range: least, for each frame that it is away, and twice what it is where only
 one side shows it."""
+_RELAXED = 24
+"""Steps towards the membrane on each grid."""
 APART, PART = 4.0, 0.05
 """Pixels, and share of its length, by which motion there and back may differ: beyond, it is not the same thing."""
 
@@ -278,7 +280,10 @@ def _close(plane: Plane, lost: Mask, shift: tuple[int, int], form: PixelFormat) 
 
 
 def _smooth(plane: Field, known: Mask) -> Field:
-    """Unknown samples from means of known ones on ever coarser grids (push-pull); with none known, as it is."""
+    """Unknown samples as a membrane spanned over the hole, from coarse grids to fine; with none known, as it is.
+
+    At the picture's edge the membrane hangs free: what lies there goes on from its one side.
+    """
     rows, columns = known.shape
     if known.all() or not known.any():
         return plane
@@ -288,6 +293,10 @@ def _smooth(plane: Field, known: Mask) -> Field:
     total = np.pad(plane * known, padding).reshape(blocks).sum((1, 3))
     coarse = _smooth(total / np.maximum(weight, np.float32(1)), weight > 0)
     mixed: Field = np.where(known, plane, double(coarse[None])[0, :rows, :columns])
+    for _ in range(_RELAXED):
+        p = np.pad(mixed, 1, mode="edge")
+        mean = (p[2:, 1:-1] + p[:-2, 1:-1] + p[1:-1, 2:] + p[1:-1, :-2]) * np.float32(0.25)
+        mixed = np.where(known, plane, mean)
     return mixed
 
 

@@ -24,6 +24,8 @@ REACH = 40
 _CHUNK = 8
 """Frames that are made at once: looking into the future begins anew for each chunk."""
 
+CLOSED = 0.05
+"""What the generator's error is weighed against where nobody shows a pixel: there the hole is closed smoothly."""
 _TRIFLE = 0.05
 """Share of the generator below which a frame is not called its work."""
 
@@ -265,8 +267,10 @@ def fused(found: Found, made: Filled, mask: Mask) -> Filled:
     else:
         off = _error_of(made.map)
     there = mask & ~found.rest
-    square = np.square(found.error)
-    share = np.where(there, square / (square + np.square(off) + 1e-12), 1).astype(np.float32)  # of what was made
+    square = np.square(np.where(there, found.error, CLOSED))
+    share = (square / (square + np.square(off) + 1e-12)).astype(np.float32)  # of what was made
+    if found.rest.all():  # nothing is known of such a frame, not even around a hole
+        share[:] = 1
     if made.fallback:
         share[there] = 0
     planes: list[Plane] = []
