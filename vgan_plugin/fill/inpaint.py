@@ -24,7 +24,7 @@ REACH = 40
 _CHUNK = 8
 """Frames that are made at once: looking into the future begins anew for each chunk."""
 
-CLOSED = 0.05
+CLOSED = 0.02
 """What the generator's error is weighed against where nobody shows a pixel: there the hole is closed smoothly."""
 _TRIFLE = 0.05
 """Share of the generator below which a frame is not called its work."""
