@@ -73,8 +73,8 @@ def feature_ports(generator: Generator, prefix: str = "") -> tuple[Port, ...]:
 
 def state_ports(generator: Generator) -> tuple[Port, ...]:
     """The ports of the state: what the cell has of it."""
-    hidden = Port("hidden", generator.preset.state, 16)
-    return (hidden, Port("memory", generator.memory, 16)) if generator.memory else (hidden,)
+    hidden, motion = Port("hidden", generator.preset.state, 16), Port("motion", 6, 8)
+    return (hidden, Port("memory", generator.memory, 16), motion) if generator.memory else (hidden, motion)
 
 
 class Encode(nn.Module):
@@ -101,9 +101,13 @@ class Remember(nn.Module):
         self.inputs: tuple[Port, ...] = (
             Port("d16", 5, 16),
             Port("y16", 3, 16),
+            Port("y8", 3, 8),
+            Port("y4", 3, 4),
             Port("f16", generator.preset.c16, 16),
             Port("previous_d16", 5, 16),
             Port("previous_y16", 3, 16),
+            Port("previous_y8", 3, 8),
+            Port("previous_y4", 3, 4),
             Port("dt", None),
             *state,
         )
@@ -111,14 +115,14 @@ class Remember(nn.Module):
 
     def forward(self, *inputs: Tensor) -> tuple[Tensor, ...]:
         """As `Generator.remember`, inputs in the order of `self.inputs`."""
-        d16, y16, f16, previous_d16, previous_y16, dt, *state = inputs
+        d16, y16, y8, y4, f16, previous_d16, previous_y16, previous_y8, previous_y4, dt = inputs[:10]
+        hidden, *memory, motion = inputs[10:]
         none = d16  # features that this step does not read
-        features = Features(none, d16, y16, none, none, none, none, none, f16)
-        previous = Features(none, previous_d16, previous_y16, none, none, none, none, none, none)
-        hidden = state[0]
-        memory = state[1] if self.generator.memory else hidden[:, :0]
-        after = self.generator.remember(features, previous, dt, State(hidden, memory))
-        return tuple(after[: len(state)])
+        features = Features(none, d16, y16, y8, y4, none, none, none, f16)
+        previous = Features(none, previous_d16, previous_y16, previous_y8, previous_y4, none, none, none, none)
+        state = State(hidden, memory[0] if memory else hidden[:, :0], motion)
+        after = self.generator.remember(features, previous, dt, state)
+        return tuple(part for part in after if part is not None and part.shape[1])
 
 
 class Render(nn.Module):
@@ -132,6 +136,7 @@ class Render(nn.Module):
             *feature_ports(generator, "a_"),
             *feature_ports(generator, "b_"),
             Port("hidden", p.state, 16),
+            Port("motion", 6, 8),
             Port("before", None),
             Port("after", None),
             Port("known", 3),
@@ -143,9 +148,9 @@ class Render(nn.Module):
     def forward(self, *inputs: Tensor) -> tuple[Tensor, Tensor]:
         """As `Generator.render`, inputs in the order of `self.inputs`; offsets come as two numbers."""
         n = len(Features._fields)
-        a, b, (hidden, before, after, known, mask, noise) = inputs[:n], inputs[n : 2 * n], inputs[2 * n :]
-        offsets = torch.stack((before, after), 1)
-        made = self.generator.render(Features(*a), Features(*b), State(hidden, hidden), offsets, known, mask, noise)
+        a, b, (hidden, motion, before, after, *rest) = inputs[:n], inputs[n : 2 * n], inputs[2 * n :]
+        offsets, state = torch.stack((before, after), 1), State(hidden, hidden, motion)  # no memory is read here
+        made = self.generator.render(Features(*a), Features(*b), state, offsets, *rest)
         return made.rgb.clamp(-HEADROOM, 1 + HEADROOM), made.confidence
 
 
@@ -156,11 +161,12 @@ class Sow(nn.Module):
         super().__init__()
         self.generator = generator
         self.inputs: tuple[Port, ...] = (Port("noise", NOISE, 16),)
-        self.outputs: tuple[Port, ...] = state_ports(generator)
+        self.outputs: tuple[Port, ...] = state_ports(generator)[:-1]  # there is no motion yet
 
     def forward(self, noise: Tensor) -> tuple[Tensor, ...]:
         """As `Generator.seed`."""
-        return tuple(self.generator.seed(noise)[: len(self.outputs)])
+        hidden, memory, _ = self.generator.seed(noise)
+        return (hidden, memory) if self.generator.memory else (hidden,)
 
 
 def export_graphs(generator: Generator, folder: Path) -> dict[str, Graph]:

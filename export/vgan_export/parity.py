@@ -18,7 +18,7 @@ from vgan_plugin.training.recurrence import State
 
 SIZES = ((64, 96), (49, 83), (117, 61))
 """(H, W) compared at; two of them odd."""
-OFFSETS = ((-0.5, 0.5), (-2.0, -1.0), (-0.75, 2.25))
+OFFSETS = ((-0.5, 0.5), (-2.0, -1.0), (-0.75, 2.25), (-0.25, 0.75))
 """Times of the references compared at in turn: between, after, and not in the middle."""
 LARGEST, MEAN = 1e-3, 1e-5
 """Differences allowed, of the range 0..1."""
@@ -150,8 +150,8 @@ class _Exported:
         before = self.seen[-1] if self.seen else now
         if not self.seen:
             self.state = self._start(frame)
-        inputs = {name: now[name] for name in ("d16", "y16", "f16")}
-        inputs |= {"previous_d16": before["d16"], "previous_y16": before["y16"]}
+        inputs = {name: now[name] for name in ("d16", "y16", "y8", "y4", "f16")}
+        inputs |= {"previous_" + name: before[name] for name in ("d16", "y16", "y8", "y4")}
         inputs |= {"dt": np.full(1, bool(self.seen), np.float32), **self.state}
         out = self.sessions.run("remember", inputs)
         self.state = {name.removeprefix("next_"): self.sessions.to_numpy(value) for name, value in out.items()}
@@ -159,12 +159,13 @@ class _Exported:
 
     def _start(self, frame: NDArray[np.float32]) -> dict[str, NDArray[np.float32]]:
         graphs, (height, width) = self.sessions.bundle.manifest.graphs, frame.shape[2:]
-        if "seed" in graphs:
-            out = self.sessions.run("seed", {"noise": _noise(torch.from_numpy(frame), synthesises=True).numpy()})
-            return {name: self.sessions.to_numpy(value) for name, value in out.items()}
         state = {t.name.removeprefix("next_") for t in graphs["remember"].outputs}
         inputs = [t for t in graphs["remember"].inputs if t.name in state]
-        return {t.name: np.zeros(t.resolve({"H": height, "W": width}), np.float32) for t in inputs}
+        start = {t.name: np.zeros(t.resolve({"H": height, "W": width}), np.float32) for t in inputs}
+        if "seed" in graphs:
+            out = self.sessions.run("seed", {"noise": _noise(torch.from_numpy(frame), synthesises=True).numpy()})
+            start |= {name: self.sessions.to_numpy(value) for name, value in out.items()}
+        return start
 
     def render(self, offsets: tuple[float, float]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
         image = self.sessions.to_numpy(self.seen[1]["image"])
@@ -175,6 +176,7 @@ class _Exported:
             inputs |= {prefix + name: value for name, value in tensors.items()}
         inputs |= {
             "hidden": self.state["hidden"],
+            "motion": self.state["motion"],
             "before": np.array(offsets[:1], np.float32),
             "after": np.array(offsets[1:], np.float32),
             "known": np.zeros((1, 3, height, width), np.float32),

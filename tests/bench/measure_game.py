@@ -42,7 +42,8 @@ def forgetful(remember: Callable[..., State]) -> Callable[..., State]:
     """A generator's `remember` that never remembers."""
 
     def empty(*inputs: object) -> State:
-        return State(*(torch.zeros_like(t) for t in remember(*inputs)))
+        hidden, memory, _ = remember(*inputs)
+        return State(torch.zeros_like(hidden), torch.zeros_like(memory))
 
     return empty
 

@@ -136,6 +136,51 @@ def test_a_still_scene_stays_still_whatever_the_heads_have_learned(generator: Ge
     assert (still.rgb - a).abs().max() < 1 / 255
 
 
+def accelerated(generator: Generator, span: int) -> tuple[list[Tensor], list[Features]]:
+    """Frames at times -1, 0 .. span of a picture that is at x = 3 t + 2 t^2, and their features."""
+    big = texture(96, 320)
+    frames = [big[..., 160 - 3 * t - 2 * t * t :][..., :96, :128] for t in range(-1, span + 1)]
+    return frames, [generator.encode(frame, torch.ones_like(frame[:, :1])) for frame in frames]
+
+
+def test_a_motion_that_is_not_uniform_is_followed_half_way(generator: Generator) -> None:
+    with torch.no_grad():
+        frames, seen = accelerated(generator, 2)
+        state = generator.remember(seen[0], seen[0], torch.zeros(1), generator.initial_state(seen[0]))
+        state = generator.remember(seen[1], seen[0], torch.ones(1), state)
+        state = generator.remember(seen[3], seen[1], torch.full((1,), 2.0), state)
+        args = (torch.tensor([(-1.0, 1.0)]), torch.zeros_like(frames[0]), torch.ones(1, 1, 96, 128))
+        noise = torch.zeros(1, NOISE, 6, 8)
+        straight = generator.render(seen[1], seen[3], state._replace(motion=None), *args, noise)
+        bent = generator.render(seen[1], seen[3], state, *args, noise)
+        args = (torch.tensor([(-2.0, 1.0)]), *args[1:])
+        stranger = generator.render(seen[0], seen[3], state, *args, noise)  # the state knows nothing of these two
+        alone = generator.render(seen[0], seen[3], state._replace(motion=None), *args, noise)
+    # From 0 to 14 px over two periods: the line says 7, the truth is 5, the half of it 6.
+    moved = (bent.flow - straight.flow)[..., 32:-32, 48:-48].mean((0, 2, 3))
+    assert torch.allclose(moved, torch.tensor([1.0, 0.0, 1.0, 0.0]), atol=0.2), moved
+    assert psnr(bent.rgb, frames[2], 32) > psnr(straight.rgb, frames[2], 32) + 3
+    assert torch.equal(stranger.rgb, alone.rgb)
+
+
+@pytest.mark.parametrize(
+    ("at", "span"), [((-1.0, 3.0), 4.0), ((-2.0, -1.0), 1.0), ((1.0, 2.0), 1.0), ((-1.0, 1.0), 3.0)]
+)
+def test_the_parabola_goes_through_what_is_known_and_nothing_else_is_bent(at: tuple[float, float], span: float) -> None:
+    oa, ob = at
+    distance = 3.0 * span + 2 * span * span  # as above, in cells, along x
+    to_a = torch.zeros(1, 2, 8, 8)
+    to_a[:, 1] = distance * oa / span
+    to_b = torch.zeros(1, 2, 8, 8)
+    to_b[:, 1] = distance * ob / span
+    past = torch.zeros(1, 6, 8, 8)
+    past[:, 2], past[:, 4], past[:, 5] = span, 1.0, 1.0  # from -1 to 0: 3 - 2 = 1 cell in one period
+    off = motion.bend(to_a, to_b, past, torch.tensor([at]))[0, 1, 3:-3, 3:-3]
+    k = -oa
+    truth = 3 * k + 2 * k * k - distance * k / span if oa < 0 < ob and ob - oa == span else 0.0
+    assert torch.allclose(off, torch.full_like(off, motion.TRUST * truth), atol=1e-2)
+
+
 def test_gradients_reach_every_weight(generator: Generator) -> None:
     generator.train()
     for layer in generator.modules():  # away from zero, so that what feeds a head is seen as well

@@ -81,6 +81,7 @@ class RecurrentGenerator:
         self._stride = manifest.stride
         self._shapes = {t.name: t for graph in ("render", "remember") for t in manifest.graphs[graph].inputs}
         self._state = tuple(t.name.removeprefix("next_") for t in manifest.graphs["remember"].outputs)
+        self._read = {graph: [t.name for t in manifest.graphs[graph].inputs] for graph in ("render", "remember")}
         self._sessions = sessions
 
     @property
@@ -112,11 +113,8 @@ class RecurrentGenerator:
         outputs = self._sessions.run(
             "remember",
             {
-                "d16": now["d16"],
-                "y16": now["y16"],
-                "f16": now["f16"],
-                "previous_d16": before["d16"],
-                "previous_y16": before["y16"],
+                **{name: now[name] for name in self._read["remember"] if name in now},
+                **{"previous_" + name: v for name, v in before.items() if "previous_" + name in self._read["remember"]},
                 "dt": np.array([0 if previous is None else dt], np.float32),
                 **state,
             },
@@ -157,7 +155,8 @@ class RecurrentGenerator:
             )
         padded = self._pad(like)
         size = (padded.height, padded.width)
-        return self._sessions.run("seed", {"noise": self._noise(seed, None, size)}, size)
+        sown = self._sessions.run("seed", {"noise": self._noise(seed, None, size)}, size)
+        return {name: sown[name] if name in sown else self._zeros(name, size) for name in self._state}
 
     def _moved_on(self, request: RenderRequest, a: Reference, b: Reference) -> Made:
         """A prediction, or the time before the start."""
@@ -197,12 +196,13 @@ class RecurrentGenerator:
         if (a is None and not before) or (b is None and not after):
             # A lone reference is held still: both sides see it, and the absent one is trusted nowhere.
             before, after = Fraction(-1), Fraction(1)
+        state, reads = request.state, self._read["render"]
         inputs: dict[str, Value] = {}
         for prefix, reference in (("a_", a), ("b_", b)):
             tensors = self._absent(features) if reference is None else reference.features.tensors
             inputs |= {prefix + name: value for name, value in tensors.items()}
         inputs |= {
-            "hidden": request.state["hidden"] if request.state is not None else self._zeros("hidden", size),
+            **{name: state[name] if state else self._zeros(name, size) for name in self._state if name in reads},
             "before": np.array([before], np.float32),
             "after": np.array([after], np.float32),
             "noise": self._noise(request.seed, request.pts, size),

@@ -345,6 +345,10 @@ class Seed(nn.Module):
         return hidden
 
 
+def _evidence(features: Features) -> Evidence:
+    return Evidence(features.d16, features.y16, features.y8, features.y4, features.y2)
+
+
 class Generator(nn.Module):
     """The recurrent generator G of the adversarial game."""
 
@@ -410,14 +414,17 @@ class Generator(nn.Module):
         """
         with torch.no_grad():
             ca, cb = -torch.ones_like(dt).view(-1, 1, 1, 1), torch.zeros_like(dt).view(-1, 1, 1, 1)
-            v = motion.search(previous.d16, features.d16, ca, None)
-            v = motion.settle(torch.cat((previous.y16, features.y16)), v, ca, cb, self.preset.levels[0])
-            v = v * (dt > 0).to(v).view(-1, 1, 1, 1)
-        moved = motion.warp(torch.cat(state, 1), -v)
+            found = motion.search(previous.d16, features.d16, ca, None)
+            v, _, pace = motion.approach(_evidence(previous), _evidence(features), ca, cb, self.preset.levels, found)
+            going = (dt > 0).to(v).view(-1, 1, 1, 1)
+            v, pace = v * going, pace * going / dt.view(-1, 1, 1, 1).clamp(min=1e-3)
+            past = torch.zeros_like(pace[:, :1]).repeat(1, 6, 1, 1) if state.motion is None else state.motion
+            past = torch.cat((pace, dt.view(-1, 1, 1, 1).expand_as(pace[:, :1]), past[:, :3]), 1)
+        moved = motion.warp(torch.cat((state.hidden, state.memory), 1), -v)
         small = self._small(v / 4, dt.view(-1, 1, 1, 1).expand_as(v[:, :1]))
         hidden, memory = moved[:, : self.preset.state], moved[:, self.preset.state :]
         after: State = self.cell(torch.cat((features.f16, small), 1), State(hidden, memory))
-        return after
+        return after._replace(motion=past)
 
     def render(
         self, a: Features, b: Features, state: State, offsets: Tensor, known: Tensor, mask: Tensor, noise: Tensor
@@ -436,6 +443,11 @@ class Generator(nn.Module):
         """
         n = offsets.shape[0]
         flow2, motion8, misfit = self._flow(a, b, state, offsets, noise)
+        if state.motion is not None:
+            with torch.no_grad():
+                to_a, to_b = (F.avg_pool2d(flow2, 4) / 4).chunk(2)
+                off = motion.double(motion.double(motion.bend(to_a, to_b, state.motion, offsets)))
+            flow2 = flow2 - torch.cat((off, off))
         flow = motion.double(flow2)
         seen = motion.warp(torch.cat((a.image, b.image)), flow)
         valid = seen[:, 3:]
@@ -496,13 +508,7 @@ class Generator(nn.Module):
         """
         ca, cb = motion.shares(offsets)
         with torch.no_grad():
-            v16, v8, v4, v2 = motion.estimate(
-                Evidence(a.d16, a.y16, a.y8, a.y4, a.y2),
-                Evidence(b.d16, b.y16, b.y8, b.y4, b.y2),
-                ca,
-                cb,
-                self.preset.levels,
-            )
+            v16, v8, v4, v2 = motion.estimate(_evidence(a), _evidence(b), ca, cb, self.preset.levels)
 
         def correct(
             head: FlowHead, fa: Tensor, fb: Tensor, v: Tensor, scale: float, so_far: Tensor, context: Tensor

@@ -31,6 +31,9 @@ ROBUST = 0.02  # residual at which a pixel's weight has fallen to 0.7
 CALM = (5, 9)  # windows over which the motion is made calmer, in cells
 PRECISE = 1e-4  # squared difference below which a better match says nothing: noise matches too
 WORSE, SLACK = 1.6, 5e-5  # the calmer motion may match so many times worse, and so much
+TRUST = 0.5  # in a parabola through what was before
+UNSEEN = 0.02  # squared pixels off the line that the noise of the motion may be
+LONG_AGO = 2.5  # periods before the first reference, beyond which nothing is known of its velocity
 LONGEST_STEP = 4.0  # largest change of one Gauss-Newton step, in cells
 LUMA = (0.299, 0.587, 0.114)
 
@@ -357,17 +360,53 @@ def estimate(a: Evidence, b: Evidence, ca: Tensor, cb: Tensor, levels: tuple[Lev
 
     Returns: for each level the settled velocity (n, 2, H/k, W/k), in its own cells.
     """
-    y16, y8, y4, y2 = (torch.cat(pair) for pair in zip(a[1:], b[1:], strict=True))
-    l16, l8, l4, l2 = levels
-    v16 = settle(y16, search(a.d16, b.d16, ca, cb), ca, cb, l16)
-    v8 = settle(y8, double(v16), ca, cb, l8)
-    v = v8
-    for _ in range(l4.steps):
-        v = track(y4, v, ca, cb)
+    v16, v8, v = approach(a, b, ca, cb, levels, search(a.d16, b.d16, ca, cb))
+    y4, y2 = torch.cat((a.y4, b.y4)), torch.cat((a.y2, b.y2))
     v = v4 = double(v)
-    for _ in range(l2.steps):
+    for _ in range(levels[3].steps):
         v = track(y2, v, ca, cb)
     return [v16, v8, v4, double(calm(y4, v, ca, cb))]
+
+
+def approach(
+    a: Evidence, b: Evidence, ca: Tensor, cb: Tensor, levels: tuple[Level, ...], found: Tensor
+) -> tuple[Tensor, Tensor, Tensor]:
+    """The first three levels of `estimate`, from what `search` found: v16, v8, and v8 tracked at 1/4, in cells."""
+    v16 = settle(torch.cat((a.y16, b.y16)), found, ca, cb, levels[0])
+    v8 = settle(torch.cat((a.y8, b.y8)), double(v16), ca, cb, levels[1])
+    v, y4 = v8, torch.cat((a.y4, b.y4))
+    for _ in range(levels[2].steps):
+        v = track(y4, v, ca, cb)
+    return v16, v8, v
+
+
+def bend(to_a: Tensor, to_b: Tensor, past: Tensor, offsets: Tensor) -> Tensor:
+    """How far things lie off the straight line between the references at the time of the target: motion is not uniform.
+
+    With u the velocity at a before the gap, seen over p periods, d the displacement from a to b over T periods, and
+    x(0) = 0 at a: x(-p) = -u p and x(T) = d fix a parabola (Xu et al., "Quadratic Video Interpolation", 2019), which
+    leaves the line by -beta k (T - k) at time k, beta = (d - u T) / (T (T + p)). `TRUST` of it is believed, and nothing
+    where it is lost in the noise of the motion.
+
+    Args:
+        to_a: (n, 2, h, w) flow from the target to a, at 1/8, in cells.
+        to_b: the same to b.
+        past: (n, 6, h, w) `State.motion` after b.
+        offsets: (n, 2) times of a and b minus the target's.
+
+    Returns: (n, 2, h, w) in cells; zero where what was before a is not known, or the target is not between a and b.
+    """
+    past = warp(past, to_a)
+    since, u, p = past[:, 2:3], past[:, 3:5], past[:, 5:]
+    oa, ob = offsets.view(-1, 2, 1, 1).chunk(2, 1)
+    span = ob - oa
+    known = (oa < 0) & (ob > 0) & ((since - span).abs() < 0.01) & (p > 0.01) & (p < LONG_AGO)
+    beta = (to_b - to_a - u * span) / (span * (span + p).clamp(min=0.01))
+    beta = F.conv2d(beta, window(5, 1.2, beta).expand(2, 1, 5, 5), padding=2, groups=2)
+    off = beta * oa * ob  # -k (T - k)
+    power = (64 * off * off).sum(1, keepdim=True)
+    share: Tensor = known.to(off) * (TRUST * power / (power + UNSEEN))
+    return off * share
 
 
 def mean(x: Tensor, size: int) -> Tensor:

@@ -18,10 +18,15 @@ class State(NamedTuple):
     """Hidden state (n, S, H/16, W/16) and memory (n, M, H/16, W/16), M = S or 0, aligned to the frame remembered last.
 
     The hidden state is within [-1, 1], the memory within [-`BOUND`, `BOUND`].
+
+    `motion` is what the built-in motion found on the way, (n, 6, H/8, W/8): on the frame remembered last its velocity
+    (dy, dx) in cells a source-frame period and the periods since the frame before it (0: there was none), then the same
+    on that frame. No cell reads it. None = nothing yet.
     """
 
     hidden: Tensor
     memory: Tensor
+    motion: Tensor | None = None
 
 
 class ConvRNN(nn.Module):

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from vgan_plugin.training.generator import NOISE, STRIDE, Features, Generator, Render
+from vgan_plugin.training.recurrence import State
 from vgan_plugin.training.tasks import Batch
 
 
@@ -25,7 +26,12 @@ def roll_out(generator: Generator, batch: Batch) -> Render:
         b = generator.encode(torch.zeros_like(frames[:n]), torch.zeros_like(valid[:n]))
     if m > 1:
         a, b = (Features(*(f.repeat_interleave(m, 0) for f in side)) for side in (a, b))
-        state = type(state)(*(f.repeat_interleave(m, 0) for f in state))
+        hidden, memory, motion = state
+        state = State(
+            hidden.repeat_interleave(m, 0),
+            memory.repeat_interleave(m, 0),
+            None if motion is None else motion.repeat_interleave(m, 0),
+        )
     mask = batch.mask.flatten(0, 1)
     known = batch.truth.flatten(0, 1) * (1 - mask)
     height, width = mask.shape[2:]
