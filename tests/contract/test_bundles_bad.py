@@ -77,7 +77,7 @@ WRONG: list[tuple[Callable[[dict[str, Any]], None], type[BundleError], str]] = [
     (put("format", value="1"), BundleVersion, "has format '1'"),
     (put("format", value=True), BundleVersion, "has format True"),
     (drop("format"), BundleVersion, "has format None"),
-    *((drop(key), BundleError, f'"{key}" is missing') for key in good() if key not in ("format", "weights")),
+    *((drop(key), BundleError, f'"{key}" is missing') for key in good() if key not in ("format", "weights", "cell")),
     *((drop("training", key), BundleError, f'"{key}" is missing') for key in good()["training"]),
     (drop("graphs", "render"), BundleGraph, "missing: render"),
     (put("graphs", "decode", value={}), BundleGraph, "unknown: 'decode'"),

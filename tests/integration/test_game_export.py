@@ -25,7 +25,7 @@ class Step(torch.nn.Module):
         super().__init__()
         self.generator = generator
         channels = generator.preset.c16 + 16
-        state = graphs.state_ports(generator)
+        state = graphs.state_ports(generator)[:-1]  # no cell reads the motion
         self.inputs = (graphs.Port("x", channels, 16), *state)
         self.outputs = tuple(graphs.Port("next_" + port.name, port.channels, 16) for port in state)
 

@@ -31,7 +31,9 @@ def _autocast(forward: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def _floats(values: Any) -> Any:
-    """Tensors, and tuples of them, as float32."""
+    """Tensors, and tuples of them, as float32; None stays."""
+    if values is None:
+        return None
     if isinstance(values, Tensor):
         return values.float()
     made = [_floats(value) for value in values]
