@@ -168,6 +168,7 @@ def test_a_box_outside_the_picture_is_refused(source: Path, tmp_path: Path, caps
     assert (status, answer["error"]["code"]) == (3, "VGAN-308")
 
 
+@pytest.mark.needs_torch  # whose extra brings onnx, which the bundle is made with
 def test_a_bundle_that_lacks_the_task_names_those_that_have_it(
     source: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
