@@ -63,7 +63,8 @@ def screens(page: Path, docs: Path) -> None:
     if find() is None:
         print("No Chromium on PATH: the pictures of the report stay as they are.")
         return
-    with tempfile.TemporaryDirectory() as profile, Browser(Path(profile), 1280, 880) as tab:
+    profile = tempfile.TemporaryDirectory(ignore_cleanup_errors=True)  # a browser that ends still writes
+    with profile as folder, Browser(Path(folder), 1280, 880) as tab:
         tab.scheme("light")
         tab.open(page)
         tab.screenshot(docs / "report.jpg")
