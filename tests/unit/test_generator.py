@@ -20,8 +20,8 @@ from vgan_plugin.training.generator import (  # noqa: E402
     Features,
     Generator,
     Render,
-    unshuffled,
 )
+from vgan_plugin.training.layers import unshuffled  # noqa: E402
 from vgan_plugin.training.recurrence import BOUND, ConvLSTM, State  # noqa: E402
 
 HALF = (-0.5, 0.5)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Self
 import click
 
 from vgan_plugin.cli import options as shared
-from vgan_plugin.cli.inpaint import box, seconds
+from vgan_plugin.cli.inpaint import holes_of, masks
 from vgan_plugin.cli.output import Output, leave_stdout
 from vgan_plugin.errors import OutputError, UsageError
 from vgan_plugin.media.queues import Abandoned, Channel
@@ -74,32 +74,13 @@ def interpolate(factor: int | None, rate: str | None, **options: Any) -> int:
 
 
 @command.command("inpaint")
-@click.option(
-    "--mask", metavar="M", type=shared.file_path, help="Picture, video, or folder of pictures: white = make this pixel."
-)
-@click.option("--box", "boxes", metavar="X,Y,W,H", type=box, multiple=True, help="A rectangle to make. Repeatable.")
-@click.option("--from", "start", metavar="T", type=seconds, help="Make nothing before: seconds, or 1:02:03.4.")
-@click.option("--to", "end", metavar="T", type=seconds, help="Make nothing from here on.")
-@click.option("--fit", is_flag=True, help="Scale masks of another size; hold the last of too few, leave out surplus.")
-@click.option(
-    "--direction",
-    type=click.Choice(["both", "forward"]),
-    default="both",
-    show_default=True,
-    help="Where to look for what is hidden: in earlier and later frames, or in earlier ones alone, which waits less.",
-)
+@masks
 @_common
-def inpaint(mask: Path | None, boxes: tuple[Any, ...], direction: Any, **options: Any) -> int:
+def inpaint(**options: Any) -> int:
     """Make the masked pixels anew."""
     from vgan_plugin.hosts import pipe
-    from vgan_plugin.hosts.masks import Holes
 
-    start, end = options["start"], options["end"]
-    if mask is None and not boxes:
-        raise UsageError("Nothing says what to make", "a mask or a box is needed", "give --mask or --box")
-    if start is not None and end is not None and start >= end:
-        raise UsageError("Nothing lies between --from and --to", f"{start} is not before {end}", "swap them")
-    holes = Holes(mask, tuple((None, each) for each in boxes), start, end, options["fit"])
+    holes, direction = holes_of(options), options["direction"]
     return _run(options, lambda source, write, **how: pipe.inpaint(source, write, holes, direction=direction, **how))
 
 

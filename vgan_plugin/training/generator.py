@@ -10,13 +10,15 @@ Sizes: height and width are multiples of `STRIDE`; whoever calls pads (replicati
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from vgan_plugin.training import motion
+from vgan_plugin.training.fusion import Fusion, doubt, grey, smooth
+from vgan_plugin.training.layers import Residual, conv, convolution, upsample, zero
 from vgan_plugin.training.motion import Evidence, Level
 from vgan_plugin.training.recurrence import CELLS, State
 
@@ -24,9 +26,7 @@ STRIDE = 16
 NOISE = 16  # channels of noise, at 1/16
 SMALL = 16  # channels of the few small maps (motion, times), zeros included
 MISFIT = 0.03  # difference of luma along the built-in motion from which corrections count in full
-FAINT = 1e-4  # power of detail below which it is not worth a judgement
 ADDED = 0.1  # share of what is added to a dream where frames before it are seen
-HOLE = 1e-3  # share below which a pixel counts as unseen
 BLOCK, LEAD = 32, 8  # frames of a chain's block, and of its lead-in
 
 
@@ -133,58 +133,6 @@ class Render(NamedTuple):
     warped: Tensor
 
 
-def convolution(inputs: int, outputs: int, size: int = 3, stride: int = 1, std: float | None = None) -> nn.Conv2d:
-    """A convolution with its bias at zero and its weights normal, He's by default (for LeakyReLU(0.1))."""
-    layer = nn.Conv2d(inputs, outputs, size, stride, size // 2)
-    if std is None:
-        nn.init.kaiming_normal_(layer.weight, a=0.1)
-    else:
-        nn.init.normal_(layer.weight, std=std)
-    layer.bias = nn.Parameter(torch.zeros(outputs))
-    return layer
-
-
-def conv(inputs: int, outputs: int, stride: int = 1) -> nn.Sequential:
-    """3x3 convolution and LeakyReLU(0.1), without normalisation."""
-    return nn.Sequential(convolution(inputs, outputs, stride=stride), nn.LeakyReLU(0.1))
-
-
-def zero(inputs: int, outputs: int, size: int = 3) -> nn.Conv2d:
-    """A convolution that starts at zero: what it feeds starts as the built-in motion left it."""
-    return convolution(inputs, outputs, size, std=0.0)
-
-
-def unshuffled(weight: Tensor, factor: int) -> Tensor:
-    """Weights over `pixel_unshuffle(x, factor)` as weights over x itself, for a stride of `factor`: no copy of x.
-
-    Args:
-        weight: (outputs, inputs * factor**2, k, k).
-        factor: of the unshuffling.
-
-    Returns: (outputs, inputs, k * factor, k * factor).
-    """
-    outputs, _, k, _ = weight.shape
-    parts = weight.reshape(outputs, -1, factor, factor, k, k).permute(0, 1, 4, 2, 5, 3)
-    return parts.reshape(outputs, -1, k * factor, k * factor)
-
-
-class Residual(nn.Module):
-    """x + conv(conv(x)), the second one without activation and small at the start."""
-
-    def __init__(self, width: int) -> None:
-        super().__init__()
-        self.body = nn.Sequential(conv(width, width), convolution(width, width, std=0.01))
-
-    def forward(self, x: Tensor) -> Tensor:
-        """(n, width, h, w) -> the same shape."""
-        return x + self.body(x)  # type: ignore[no-any-return]  # torch does not type its modules' calls
-
-
-def upsample(x: Tensor, factor: int = 2) -> Tensor:
-    """Bilinear, half-pixel centres."""
-    return F.interpolate(x, scale_factor=factor, mode="bilinear", align_corners=False)
-
-
 class Encoder(nn.Module):
     """Learned features of one frame at 1/4, 1/8 and 1/16."""
 
@@ -222,109 +170,6 @@ class FlowHead(nn.Module):
         """
         x = self.body(self.enter(torch.cat((*seen.chunk(2), small), 1)) + context)
         return x, self.leave(x)
-
-
-class Fusion(nn.Module):
-    """Which reference to trust where, what to add, how sure: a small U-net on the two warped references."""
-
-    def __init__(self, p: Preset) -> None:
-        super().__init__()
-        w2, w4, w8 = p.fusion
-        self.enter2 = nn.Sequential(conv(32, w2), conv(w2, w2))
-        self.enter4 = conv(w2, w4, 2)
-        self.features4 = nn.Conv2d(2 * p.c4, w4, 1)
-        self.enter8 = conv(w4, w8, 2)
-        self.features8 = nn.Conv2d(2 * p.c8, w8, 1)
-        self.known8 = zero(256, w8, 1)
-        self.body8 = nn.Sequential(Residual(w8), Residual(w8))
-        self.leave8 = nn.Conv2d(w8, w4, 1)
-        self.body4 = Residual(w4)
-        self.leave4 = nn.Conv2d(w4, w2, 1)
-        self.body2 = conv(w2, w2)
-        self.leave2 = zero(w2, 16)
-
-    def forward(
-        self, pictures: Tensor, covers: Tensor, seen4: Tensor, seen8: Tensor, motion8: Tensor, known: Tensor
-    ) -> Tensor:
-        """Judge what is seen from the target.
-
-        Args:
-            pictures: (n, 7, H, W) warped references and their difference.
-            covers: (n, 4, H/2, W/2) validity, times.
-            seen4: (2n, c4, H/4, W/4) warped features of a, then of b.
-            seen8: (2n, c8, H/8, W/8) the same at 1/8.
-            motion8: (n, w8, H/8, W/8) what the flow head at 1/8 thought.
-            known: (n, 4, H, W) known part and mask.
-
-        Returns: (n, 16, H/2, W/2): logits of a, b and paint, log scale of the error, residual unshuffled (12).
-        """
-        entry: Any = self.enter2[0]
-        first = entry[0].weight  # over the pictures unshuffled by 2, then over the covers
-        x = F.conv2d(pictures, unshuffled(first[:, :28], 2), entry[0].bias, 2, 2)
-        x2 = self.enter2[1](entry[1](x + F.conv2d(covers, first[:, 28:], padding=1)))
-        x4 = self.enter4(x2) + self.features4(torch.cat(seen4.chunk(2), 1))
-        x8 = F.conv2d(known, unshuffled(self.known8.weight, 8), self.known8.bias, 8)
-        x8 = x8 + self.enter8(x4) + self.features8(torch.cat(seen8.chunk(2), 1)) + motion8
-        x8 = self.body8(F.leaky_relu(x8, 0.1))
-        x4 = self.body4(F.leaky_relu(x4 + upsample(self.leave8(x8)), 0.1))
-        out: Tensor = self.leave2(self.body2(x2 + upsample(self.leave4(x4))))
-        return out
-
-
-def grey(x: Tensor) -> Tensor:
-    """Mean of three channels."""
-    red, green, blue = x.chunk(3, 1)
-    return (red + green + blue) / 3
-
-
-def smooth(fused: Tensor, cover: Tensor, known: Tensor, mask: Tensor) -> Tensor:
-    """The picture without detail and without holes: means of what is there, coarser ones where nothing is (push-pull,
-    Gortler et al., "The Lumigraph", 1996). What is there: the known part, and the references where they are valid.
-
-    Args:
-        fused: (n, 3, H, W).
-        cover: (n, 1, H, W), 1 = a valid reference reaches this pixel.
-        known: (n, 3, H, W).
-        mask: (n, 1, H, W), 1 = unknown.
-
-    Returns: (n, 3, H/4, W/4).
-    """
-    there = 1 - mask + mask * cover
-    sums = [motion.shrink((1 - mask) * known + mask * cover * fused, 4)]
-    shares = [motion.shrink(there, 4)]
-    for _ in range(2):
-        sums.append(F.avg_pool2d(sums[-1], 2))
-        shares.append(F.avg_pool2d(shares[-1], 2))
-    for _ in range(2):  # the coarsest level reaches far
-        sums[-1], shares[-1] = (motion.mean(t, 7) for t in (sums[-1], shares[-1]))
-    picture = (sums[-1] + 0.5 * HOLE) / (shares[-1] + HOLE)  # grey where there is nothing at all
-    for total, share in zip(sums[-2::-1], shares[-2::-1], strict=True):
-        picture = total + (1 - share) * upsample(picture)
-    return picture
-
-
-def doubt(fused: Tensor, apart: Tensor) -> Tensor:
-    """How much of the detail to give up before learning: Wiener's share of noise in it.
-
-    Where the motion is wrong or hidden, the two warped references err independently: a quarter of the power of their
-    difference is the power of the error in their mean. Beside the power of the mean's detail it says how much of that
-    detail is wrong.
-
-    Args:
-        fused: (n, 3, H, W), mean of the warped references.
-        apart: (n, 3, H, W), their difference.
-
-    Returns: (n, 1, H, W) in 0.002..0.8.
-    """
-
-    def power(x: Tensor) -> Tensor:
-        """Of what the smooth picture lacks: variance within cells of 4x4, over some 20x20 pixels."""
-        x = grey(x)
-        variance = motion.shrink(x * x, 4) - motion.shrink(x, 4).square()
-        return motion.mean(variance, 5)
-
-    share = 0.45 * power(apart) / (power(fused) + FAINT) - 0.3
-    return upsample(upsample(share.clamp(0.002, 0.8)))
 
 
 class Seed(nn.Module):
@@ -365,7 +210,7 @@ class Generator(nn.Module):
         self.head8 = FlowHead(p.c8, w8)
         self.down8 = nn.Conv2d(w8, w4, 1)
         self.head4 = FlowHead(p.c4, w4)
-        self.fusion = Fusion(p)
+        self.fusion = Fusion(p.c4, p.c8, p.fusion)
         if p.synthesises:
             self.sower = Seed(p.state)
 

@@ -1,0 +1,118 @@
+"""From two warped references to one picture: which to trust where, and what stands in where neither can be."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from vgan_plugin.training import motion
+from vgan_plugin.training.layers import Residual, conv, unshuffled, upsample, zero
+
+FAINT = 1e-4  # power of detail below which it is not worth a judgement
+HOLE = 1e-3  # share below which a pixel counts as unseen
+
+
+class Fusion(nn.Module):
+    """Which reference to trust where, what to add, how sure: a small U-net on the two warped references."""
+
+    def __init__(self, c4: int, c8: int, widths: tuple[int, int, int]) -> None:
+        super().__init__()
+        w2, w4, w8 = widths
+        self.enter2 = nn.Sequential(conv(32, w2), conv(w2, w2))
+        self.enter4 = conv(w2, w4, 2)
+        self.features4 = nn.Conv2d(2 * c4, w4, 1)
+        self.enter8 = conv(w4, w8, 2)
+        self.features8 = nn.Conv2d(2 * c8, w8, 1)
+        self.known8 = zero(256, w8, 1)
+        self.body8 = nn.Sequential(Residual(w8), Residual(w8))
+        self.leave8 = nn.Conv2d(w8, w4, 1)
+        self.body4 = Residual(w4)
+        self.leave4 = nn.Conv2d(w4, w2, 1)
+        self.body2 = conv(w2, w2)
+        self.leave2 = zero(w2, 16)
+
+    def forward(
+        self, pictures: Tensor, covers: Tensor, seen4: Tensor, seen8: Tensor, motion8: Tensor, known: Tensor
+    ) -> Tensor:
+        """Judge what is seen from the target.
+
+        Args:
+            pictures: (n, 7, H, W) warped references and their difference.
+            covers: (n, 4, H/2, W/2) validity, times.
+            seen4: (2n, c4, H/4, W/4) warped features of a, then of b.
+            seen8: (2n, c8, H/8, W/8) the same at 1/8.
+            motion8: (n, w8, H/8, W/8) what the flow head at 1/8 thought.
+            known: (n, 4, H, W) known part and mask.
+
+        Returns: (n, 16, H/2, W/2): logits of a, b and paint, log scale of the error, residual unshuffled (12).
+        """
+        entry: Any = self.enter2[0]
+        first = entry[0].weight  # over the pictures unshuffled by 2, then over the covers
+        x = F.conv2d(pictures, unshuffled(first[:, :28], 2), entry[0].bias, 2, 2)
+        x2 = self.enter2[1](entry[1](x + F.conv2d(covers, first[:, 28:], padding=1)))
+        x4 = self.enter4(x2) + self.features4(torch.cat(seen4.chunk(2), 1))
+        x8 = F.conv2d(known, unshuffled(self.known8.weight, 8), self.known8.bias, 8)
+        x8 = x8 + self.enter8(x4) + self.features8(torch.cat(seen8.chunk(2), 1)) + motion8
+        x8 = self.body8(F.leaky_relu(x8, 0.1))
+        x4 = self.body4(F.leaky_relu(x4 + upsample(self.leave8(x8)), 0.1))
+        out: Tensor = self.leave2(self.body2(x2 + upsample(self.leave4(x4))))
+        return out
+
+
+def grey(x: Tensor) -> Tensor:
+    """Mean of three channels."""
+    red, green, blue = x.chunk(3, 1)
+    return (red + green + blue) / 3
+
+
+def smooth(fused: Tensor, cover: Tensor, known: Tensor, mask: Tensor) -> Tensor:
+    """The picture without detail and without holes: means of what is there, coarser ones where nothing is (push-pull,
+    Gortler et al., "The Lumigraph", 1996). What is there: the known part, and the references where they are valid.
+
+    Args:
+        fused: (n, 3, H, W).
+        cover: (n, 1, H, W), 1 = a valid reference reaches this pixel.
+        known: (n, 3, H, W).
+        mask: (n, 1, H, W), 1 = unknown.
+
+    Returns: (n, 3, H/4, W/4).
+    """
+    there = 1 - mask + mask * cover
+    sums = [motion.shrink((1 - mask) * known + mask * cover * fused, 4)]
+    shares = [motion.shrink(there, 4)]
+    for _ in range(2):
+        sums.append(F.avg_pool2d(sums[-1], 2))
+        shares.append(F.avg_pool2d(shares[-1], 2))
+    for _ in range(2):  # the coarsest level reaches far
+        sums[-1], shares[-1] = (motion.mean(t, 7) for t in (sums[-1], shares[-1]))
+    picture = (sums[-1] + 0.5 * HOLE) / (shares[-1] + HOLE)  # grey where there is nothing at all
+    for total, share in zip(sums[-2::-1], shares[-2::-1], strict=True):
+        picture = total + (1 - share) * upsample(picture)
+    return picture
+
+
+def doubt(fused: Tensor, apart: Tensor) -> Tensor:
+    """How much of the detail to give up before learning: Wiener's share of noise in it.
+
+    Where the motion is wrong or hidden, the two warped references err independently: a quarter of the power of their
+    difference is the power of the error in their mean. Beside the power of the mean's detail it says how much of that
+    detail is wrong.
+
+    Args:
+        fused: (n, 3, H, W), mean of the warped references.
+        apart: (n, 3, H, W), their difference.
+
+    Returns: (n, 1, H, W) in 0.002..0.8.
+    """
+
+    def power(x: Tensor) -> Tensor:
+        """Of what the smooth picture lacks: variance within cells of 4x4, over some 20x20 pixels."""
+        x = grey(x)
+        variance = motion.shrink(x * x, 4) - motion.shrink(x, 4).square()
+        return motion.mean(variance, 5)
+
+    share = 0.45 * power(apart) / (power(fused) + FAINT) - 0.3
+    return upsample(upsample(share.clamp(0.002, 0.8)))
