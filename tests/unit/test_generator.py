@@ -136,6 +136,21 @@ def test_a_still_scene_stays_still_whatever_the_heads_have_learned(generator: Ge
     assert (still.rgb - a).abs().max() < 1 / 255
 
 
+def test_a_noisy_motion_is_made_calmer_and_its_edges_stay() -> None:
+    torch.manual_seed(0)
+    near, far = texture(64, 128, 1), texture(64, 128, 2)
+    truth = torch.zeros(1, 2, 64, 96)
+    truth[:, 1, :, 48:] = 4.0  # the right half moves by four cells, the left half stands still
+    a = torch.cat((far[..., :48], near[..., 52:100]), 3)
+    b = torch.cat((far[..., :48], near[..., 48:96]), 3)
+    y = torch.cat([torch.cat((luma, motion.derivatives(luma)), 1) for luma in (a[:, :1], b[:, :1])])
+    ca, cb = torch.zeros(1, 1, 1, 1), torch.ones(1, 1, 1, 1)
+    noisy = truth + 0.1 * torch.randn_like(truth)
+    error = (motion.calm(y, noisy, ca, cb) - truth).norm(dim=1)[0, 8:-8, 8:-8]
+    assert error.median() < 0.5 * (noisy - truth).norm(dim=1).median()
+    assert (error > 0.5).float().mean() < 0.01  # a mean across the edge would blur it over several cells
+
+
 def accelerated(generator: Generator, span: int) -> tuple[list[Tensor], list[Features]]:
     """Frames at times -1, 0 .. span of a picture that is at x = 3 t + 2 t^2, and their features."""
     big = texture(96, 320)
