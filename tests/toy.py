@@ -64,7 +64,8 @@ class Toy:
     def render(self, request: RenderRequest) -> Made:
         self.fails("render", request.pts)
         refs = [None if ref is None else (digest(ref.frame), ref.features) for ref in (request.a, request.b)]
-        seed = digest(refs, request.state, request.offsets, request.pts, request.seed, request.mask is None)
+        remembered = request.state, request.later
+        seed = digest(refs, remembered, request.offsets, request.pts, request.seed, request.mask is None)
         rng = np.random.default_rng(int(seed[:16], 16))
         planes = tuple(rng.integers(16, 235, plane.shape, plane.dtype) for plane in request.like.planes)
         made = replace(request.like, planes=planes, pts=request.pts, time_base=request.time_base)

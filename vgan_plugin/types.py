@@ -237,6 +237,8 @@ class RenderRequest:
         known: the known part of the target, with `mask`; None when nothing is known.
         mask: which pixels to make; None = all.
         seed: seed of the noise; None = no noise (deterministic in any case).
+        later: what the generator remembers after the frame that follows b, which says how things move on from there;
+            None where none follows in the shot, or the target does not lie between a and b.
     """
 
     a: Reference | None
@@ -249,6 +251,7 @@ class RenderRequest:
     known: Frame | None = None
     mask: Mask | None = None
     seed: int | None = None
+    later: Any = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -334,7 +337,7 @@ class FillRequest:
     Attributes:
         before: good frames before the gap in presentation order, the nearest last; those further back are the
             lead-in that the state is made from (block + lead - 1 frames count; fewer work, and are told).
-        after: good frames after the gap in presentation order, the nearest first.
+        after: good frames after the gap in presentation order, the nearest first; two count.
         times: presentation times of the wanted frames in seconds, exact.
         period: one source-frame period in seconds, exact.
         masks: one a wanted frame, or empty: all pixels of all frames.

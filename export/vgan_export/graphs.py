@@ -137,6 +137,7 @@ class Render(nn.Module):
             *feature_ports(generator, "b_"),
             Port("hidden", p.state, 16),
             Port("motion", 6, 8),
+            Port("later", 6, 8),
             Port("before", None),
             Port("after", None),
             Port("known", 3),
@@ -148,9 +149,10 @@ class Render(nn.Module):
     def forward(self, *inputs: Tensor) -> tuple[Tensor, Tensor]:
         """As `Generator.render`, inputs in the order of `self.inputs`; offsets come as two numbers."""
         n = len(Features._fields)
-        a, b, (hidden, motion, before, after, *rest) = inputs[:n], inputs[n : 2 * n], inputs[2 * n :]
+        a, b, (hidden, motion, later, before, after, *picture) = inputs[:n], inputs[n : 2 * n], inputs[2 * n :]
         offsets, state = torch.stack((before, after), 1), State(hidden, hidden, motion)  # no memory is read here
-        made = self.generator.render(Features(*a), Features(*b), state, offsets, *rest)
+        known, mask, noise = picture
+        made = self.generator.render(Features(*a), Features(*b), state, offsets, known, mask, noise, later)
         return made.rgb.clamp(-HEADROOM, 1 + HEADROOM), made.confidence
 
 

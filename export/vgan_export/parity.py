@@ -70,7 +70,7 @@ def _at(generator: Generator, sessions: GraphSessions, size: tuple[int, int], st
         trained.observe(padded)
         exported.observe(padded.numpy())
         state = max(state, float(np.abs(exported.state["hidden"] - trained.state.hidden.numpy()).max()))
-        if i % 3 == 1:
+        if i % 3 == 2:
             offsets = OFFSETS[i // 3 % len(OFFSETS)]
             (rgb, sure), (got, got_sure) = trained.render(offsets), exported.render(offsets)
             difference = np.abs(got - rgb)
@@ -115,13 +115,14 @@ class _Trained:
         self.generator = generator
         self.seen: list[Features] = []
         self.state: State
+        self.last: State
 
     def observe(self, frame: Tensor) -> None:
         now = self.generator.encode(frame, torch.ones_like(frame[:, :1]))
         before = self.seen[-1] if self.seen else now
-        state = self.state if self.seen else self._start(now)
-        self.state = self.generator.remember(now, before, torch.full((1,), float(bool(self.seen))), state)
-        self.seen = [before, now]
+        self.last = self.state if self.seen else self._start(now)
+        self.state = self.generator.remember(now, before, torch.full((1,), float(bool(self.seen))), self.last)
+        self.seen = [*self.seen[-2:], now]
 
     def _start(self, features: Features) -> State:
         if self.generator.preset.synthesises:
@@ -129,11 +130,12 @@ class _Trained:
         return self.generator.initial_state(features)
 
     def render(self, offsets: tuple[float, float]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-        frame = self.seen[1].image[:, :3]
+        """Between the last but two and the last but one, or before or after both."""
+        a, b = self.seen[-3:-1]
+        frame = b.image[:, :3]
         noise = _noise(frame, self.generator.preset.synthesises)
         known, mask, times = torch.zeros_like(frame), torch.ones_like(frame[:, :1]), torch.tensor([offsets])
-        a, b = self.seen
-        made = self.generator.render(a, b, self.state, times, known, mask, noise)
+        made = self.generator.render(a, b, self.last, times, known, mask, noise, self.state.motion)
         return made.rgb.numpy(), made.confidence.numpy()
 
 
@@ -144,6 +146,7 @@ class _Exported:
         self.sessions = sessions
         self.seen: list[dict[str, Value]] = []
         self.state: dict[str, NDArray[np.float32]]
+        self.last: dict[str, NDArray[np.float32]]
 
     def observe(self, frame: NDArray[np.float32]) -> None:
         now = self.sessions.run("encode", {"frame": frame, "valid": np.ones_like(frame[:, :1])})
@@ -154,8 +157,9 @@ class _Exported:
         inputs |= {"previous_" + name: before[name] for name in ("d16", "y16", "y8", "y4")}
         inputs |= {"dt": np.full(1, bool(self.seen), np.float32), **self.state}
         out = self.sessions.run("remember", inputs)
+        self.last = self.state
         self.state = {name.removeprefix("next_"): self.sessions.to_numpy(value) for name, value in out.items()}
-        self.seen = [before, now]
+        self.seen = [*self.seen[-2:], now]
 
     def _start(self, frame: NDArray[np.float32]) -> dict[str, NDArray[np.float32]]:
         graphs, (height, width) = self.sessions.bundle.manifest.graphs, frame.shape[2:]
@@ -168,15 +172,17 @@ class _Exported:
         return start
 
     def render(self, offsets: tuple[float, float]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-        image = self.sessions.to_numpy(self.seen[1]["image"])
+        a, b = self.seen[-3:-1]
+        image = self.sessions.to_numpy(b["image"])
         height, width = image.shape[2:]
         noise = _noise(torch.from_numpy(image), "seed" in self.sessions.bundle.manifest.graphs)
         inputs: dict[str, Value] = {}
-        for prefix, tensors in zip(("a_", "b_"), self.seen, strict=True):
+        for prefix, tensors in (("a_", a), ("b_", b)):
             inputs |= {prefix + name: value for name, value in tensors.items()}
         inputs |= {
-            "hidden": self.state["hidden"],
-            "motion": self.state["motion"],
+            "hidden": self.last["hidden"],
+            "motion": self.last["motion"],
+            "later": self.state["motion"],
             "before": np.array(offsets[:1], np.float32),
             "after": np.array(offsets[1:], np.float32),
             "known": np.zeros((1, 3, height, width), np.float32),

@@ -21,7 +21,7 @@ from vgan_plugin.gaps import Plan, Target, interpolation_plan, plan_gaps
 from vgan_plugin.gaps.values import Event
 from vgan_plugin.runtime.simple import BLEND, REPEAT, Simple
 from vgan_plugin.timeline import Timeline
-from vgan_plugin.types import FillRequest, Frame, FrameGenerator
+from vgan_plugin.types import FillRequest, Frame, FrameGenerator, Made, RenderRequest
 
 
 def clip(n: int) -> list[Frame]:
@@ -93,7 +93,7 @@ def test_the_state_starts_w_frames_before_the_block_of_the_later_reference() -> 
     frames = drop(clip(40), 21)  # references are the source frames 20 and 21; 21 // 8 = block 2, 16 - 3 = 13
     toy = Toy(block=8, lead=3)
     list(fill_stream(frames, holes(frames, 21), toy))
-    assert toy.remembered == [frames[i].pts for i in range(13, 22)]
+    assert toy.remembered == [frames[i].pts for i in range(13, 23)]  # and the frame after, 22
     assert toy.encoded == toy.remembered
 
 
@@ -107,8 +107,38 @@ def test_a_frame_before_the_window_changes_nothing_and_one_inside_it_does() -> N
         ]
         return bytes_of(list(fill_stream(other, plan, Toy(block=8, lead=3))))
 
-    assert made(12) == made(22) == made(-1)
-    assert made(13) != made(-1)
+    assert made(12) == made(23) == made(-1)
+    assert made(13) != made(-1) != made(22)
+
+
+@pytest.mark.parametrize(("block", "known"), [(8, True), (7, True), (0, False)])
+def test_how_things_move_on_after_the_gap_is_known_unless_a_cut_a_bad_frame_or_the_end_comes(
+    block: int, known: bool
+) -> None:
+    whole = clip(12)  # of the source frames 5 and 6 around the gap, 7 follows; with B = 7 in the next block
+    later: list[object] = []
+
+    class Watched(Toy):
+        def render(self, request: RenderRequest) -> Made:
+            later.append(request.later)
+            return super().render(request)
+
+    def fill(frames: list[Frame], plan: Plan) -> None:
+        list(fill_stream(frames, plan, Watched(block, 2)))
+        Engine(plan, Watched(block, 2), frames.__getitem__).make(plan.targets[0])
+
+    frames = drop(whole, 6)
+    plan = holes(frames, 6)
+    fill(frames, plan)
+    fill(frames[:8], replace(plan, frames=8))
+    assert [found is not None for found in later] == [known] * 4
+    assert len(set(later)) == 1
+    later.clear()
+    fill(frames[:7], replace(plan, frames=7))
+    fill(frames, replace(plan, cuts=(7,)))
+    fill(frames, replace(plan, bad=frozenset({7})))
+    fill(frames, replace(plan, targets=(replace(plan.targets[0], offsets=(Fraction(-3), Fraction(-1))),)))
+    assert later == [None] * 8
 
 
 def test_a_cut_starts_the_state_anew_and_does_not_move_the_grid() -> None:
@@ -116,14 +146,14 @@ def test_a_cut_starts_the_state_anew_and_does_not_move_the_grid() -> None:
     frames = drop(whole, 21)
     toy = Toy(block=8, lead=3)
     list(fill_stream(frames, holes(frames, 21, cuts=(14,)), toy))
-    assert toy.remembered == [frames[i].pts for i in range(14, 22)]
+    assert toy.remembered == [frames[i].pts for i in range(14, 23)]
 
 
 def test_chains_that_no_target_needs_are_not_run() -> None:
     frames = drop(clip(200), 3, 150)
     toy = Toy(block=8, lead=2)
     list(fill_stream(frames, holes(frames, 3, 150), toy))
-    assert len(toy.encoded) == 4 + 8  # 0..3, and from 142 to 149 (150 lost, one source index lost before)
+    assert len(toy.encoded) == 5 + 9  # 0..4, and from 142 to 150 (150 lost, one source index lost before)
 
 
 def test_a_plan_without_targets_never_meets_the_generator() -> None:
@@ -141,7 +171,7 @@ def test_interpolation_encodes_each_frame_once_and_remembers_the_lead_twice() ->
     out = list(fill_stream(frames, interpolation_plan(timeline, (), factor=3), toy))
     assert len(out) == 3 * 32 + 1
     assert toy.encoded == [f.pts for f in frames]
-    assert len(toy.remembered) == 33 + 2 * 4
+    assert len(toy.remembered) == 33 + (2 + 1) * 4  # the lead-in of each later block, and the frame after each block
     times = [frame.time for frame, _ in out]
     assert times == [Fraction(i, 75) for i in range(97)]
 
@@ -150,14 +180,14 @@ def test_bad_frames_are_not_remembered() -> None:
     frames = clip(12)
     toy = Toy(block=16, lead=0)
     list(fill_stream(frames, holes(frames, bad=(3, 8)), toy))
-    assert toy.remembered == [frames[i].pts for i in range(10) if i not in (3, 8)]
+    assert toy.remembered == [frames[i].pts for i in range(11) if i not in (3, 8)]
 
 
 def test_the_time_between_remembered_frames_is_exact_and_in_periods() -> None:
     frames = drop(clip(14), 6)
     toy = Toy(block=16, lead=0)
     list(fill_stream(frames, holes(frames, 6, bad=(3, 9)), toy))
-    assert toy.steps == [0, 1, 1, 2, 1, 2, 1, 1, 2]  # 6 is lost, 3 and 10 are bad
+    assert toy.steps == [0, 1, 1, 2, 1, 2, 1, 1, 2, 1]  # 6 is lost, 3 and 10 are bad
 
 
 def test_a_frame_predicted_from_the_past_waits_for_the_kept_ones_before_it() -> None:

@@ -178,6 +178,24 @@ def test_a_motion_that_is_not_uniform_is_followed_half_way(generator: Generator)
     assert torch.equal(stranger.rgb, alone.rgb)
 
 
+def test_what_is_seen_after_the_gap_as_well_is_followed_nearly_all_the_way(generator: Generator) -> None:
+    with torch.no_grad():
+        frames, seen = accelerated(generator, 3)
+        state = generator.remember(seen[0], seen[0], torch.zeros(1), generator.initial_state(seen[0]))
+        state = generator.remember(seen[1], seen[0], torch.ones(1), state)
+        state = generator.remember(seen[3], seen[1], torch.full((1,), 2.0), state)
+        after = generator.remember(seen[4], seen[3], torch.ones(1), state)
+        args = (torch.tensor([(-1.0, 1.0)]), torch.zeros_like(frames[0]), torch.ones(1, 1, 96, 128))
+        noise = torch.zeros(1, NOISE, 6, 8)
+        straight = generator.render(seen[1], seen[3], state._replace(motion=None), *args, noise)
+        half = generator.render(seen[1], seen[3], state, *args, noise)
+        bent = generator.render(seen[1], seen[3], state, *args, noise, after.motion)
+    # The line says 7, the truth is 5.
+    moved = (bent.flow - straight.flow)[..., 32:-32, 48:-48].mean((0, 2, 3))
+    assert torch.allclose(moved, torch.tensor([2.0, 0.0, 2.0, 0.0]), atol=0.25), moved
+    assert psnr(bent.rgb, frames[2], 32) > psnr(half.rgb, frames[2], 32) + 3
+
+
 @pytest.mark.parametrize(
     ("at", "span"), [((-1.0, 3.0), 4.0), ((-2.0, -1.0), 1.0), ((1.0, 2.0), 1.0), ((-1.0, 1.0), 3.0)]
 )
@@ -190,10 +208,23 @@ def test_the_parabola_goes_through_what_is_known_and_nothing_else_is_bent(at: tu
     to_b[:, 1] = distance * ob / span
     past = torch.zeros(1, 6, 8, 8)
     past[:, 2], past[:, 4], past[:, 5] = span, 1.0, 1.0  # from -1 to 0: 3 - 2 = 1 cell in one period
-    off = motion.bend(to_a, to_b, past, torch.tensor([at]))[0, 1, 3:-3, 3:-3]
+    later = torch.zeros(1, 6, 8, 8)
+    later[:, 1], later[:, 2] = 3 + 2 * (2 * span + 1), 1.0  # from T to T + 1
     k = -oa
-    truth = 3 * k + 2 * k * k - distance * k / span if oa < 0 < ob and ob - oa == span else 0.0
-    assert torch.allclose(off, torch.full_like(off, motion.TRUST * truth), atol=1e-2)
+    truth = 3 * k + 2 * k * k - distance * k / span if oa < 0 < ob else 0.0
+    known = truth if ob - oa == span else 0.0
+    none = torch.zeros_like
+    for before, after, expected in (
+        (past, none(later), motion.TRUST * known),
+        (none(past), later, motion.TRUST * truth if ob - oa == span else None),
+        (past, later, known if ob - oa == span else None),
+        (none(past), none(later), 0.0),
+    ):
+        off = motion.bend(to_a, to_b, before, after, torch.tensor([at]))[0, 1, 3:-3, 3:-3]
+        if expected is not None:
+            assert torch.allclose(off, torch.full_like(off, expected), atol=1e-2)
+    rest = 3 * torch.ones(1, 6, 8, 8)  # more than `LONG_AGO` after b: nothing is known of its velocity
+    assert not motion.bend(to_a, to_b, none(past), rest, torch.tensor([at])).any()
 
 
 def test_gradients_reach_every_weight(generator: Generator) -> None:

@@ -128,11 +128,11 @@ def test_a_frame_waits_no_longer_and_no_more_frames_are_held_than_is_said(live: 
 
 
 def test_one_second_of_a_high_rate_is_waited_for_but_not_more_than_stated() -> None:
-    assert LiveFill(Toy(), rate=Fraction(25)).latency == 36 + 25
-    assert LiveFill(Toy(), rate=Fraction(60)).latency == 36 + 60
-    assert LiveFill(Toy(), rate=Fraction(90000)).latency == 36 + 240
-    assert LiveFill(Toy(), rate=Fraction(25), policy=GapPolicy(max_gap=2)).latency == 38
-    assert LiveInterpolation(Toy(), factor=2).latency == 37
+    assert LiveFill(Toy(), rate=Fraction(25)).latency == 36 + 25 + 1
+    assert LiveFill(Toy(), rate=Fraction(60)).latency == 36 + 60 + 1
+    assert LiveFill(Toy(), rate=Fraction(90000)).latency == 36 + 240 + 1
+    assert LiveFill(Toy(), rate=Fraction(25), policy=GapPolicy(max_gap=2)).latency == 39
+    assert LiveInterpolation(Toy(), factor=2).latency == 38
 
 
 def test_gaps_too_long_are_left_and_named_and_what_was_seen_is_told_once() -> None:

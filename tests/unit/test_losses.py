@@ -142,6 +142,17 @@ def test_pixels_without_weight_do_not_count():
     assert losses.charbonnier(broken, x, weight).item() == pytest.approx(1e-3, abs=1e-6)
 
 
+def test_fidelity_counts_every_frame_in_decibels():
+    x = torch.full((2, 3, 8, 8), 0.5)
+    y = x.clone()
+    y[0] += 0.2
+    y[1, :, :4] += 0.02
+    weight = torch.ones(2, 1, 8, 8)
+    weight[1, :, 4:] = 0
+    expected = (math.log(0.2**2 + 1e-5) + math.log(0.02**2 + 1e-5)) / 4
+    assert losses.fidelity(y, x, weight).item() == pytest.approx(expected, abs=1e-4)
+
+
 def test_census_hardly_sees_a_change_of_brightness_but_sees_structure():
     x = torch.rand(1, 3, 32, 32, generator=torch.Generator().manual_seed(3)) * 0.5
     weight = torch.ones(1, 1, 32, 32)

@@ -38,7 +38,8 @@ def test_windows_fit_their_shots_and_keep_time(seed, task, lead, targets, max_ga
     drawn = windows.draw(np.random.default_rng(seed), task, lead, targets, max_gap, room)
     assert (drawn.lengths <= room).all()
     assert (drawn.frames >= 0).all()
-    assert drawn.observed.shape == (len(room), windows.REFERENCES[task] + (0 if task == "synthesize" else lead))
+    after_lead_in = {"between": 3, "inpaint": 4, "predict": 2, "one": 1, "synthesize": -lead}[task]
+    assert drawn.observed.shape == (len(room), lead + after_lead_in)
     assert (np.diff(drawn.observed) > 0).all()
     # Times are the frames' own, in one unit.
     frames, times = drawn.frames, np.concatenate((drawn.times, drawn.at), 1)
@@ -50,6 +51,7 @@ def test_windows_fit_their_shots_and_keep_time(seed, task, lead, targets, max_ga
     for observed, wanted in zip(drawn.observed, drawn.targets, strict=True):
         if task in ("between", "inpaint"):
             assert ((observed[a] < wanted) & (wanted < observed[b])).all()
+            assert b == len(observed) - 2  # how things go on after b is seen, too
         elif task != "synthesize":
             assert (wanted > observed[b]).all()
         if task == "inpaint":
@@ -208,12 +210,12 @@ def test_frames_are_the_ones_that_their_times_name():
 
 
 def test_a_shot_too_short_for_the_lead_in_is_left_to_others():
-    short = footage(frames=3, clips=1).clips[0]
+    short = footage(frames=4, clips=1).clips[0]
     both = Footage((short, footage(frames=12, clips=1).clips[0]))
     sampler = tasks.Sampler(both, schedule("tiny", {"crop": 32, "lead": 2, "synthetic": 0}), 0)
-    assert {sampler.batch(step).times.shape[1] for step in range(30)} >= {2, 3, 4}
+    assert {sampler.batch(step).times.shape[1] for step in range(30)} >= {3, 4, 5}
     alone = tasks.Sampler(Footage((short,)), schedule("tiny", {"crop": 32, "lead": 2, "tasks": "between:1"}), 0)
-    assert alone.batch(0).times.shape[1] == 2
+    assert alone.batch(0).times.shape[1] == 3
 
 
 def test_livelier_windows_are_drawn_more_often():

@@ -43,7 +43,7 @@ def command() -> None:
 
     ffmpeg -i IN -strict -1 -f yuv4mpegpipe - | vgan pipe fill | ffmpeg -i - OUT
 
-    A frame leaves when nothing that comes later can change it: with fill at most 36 frames and the longest gap that is
+    A frame leaves when nothing that comes later can change it: with fill at most 37 frames and the longest gap that is
     made (24 frames, or one second) after it came. docs/hosts/pipe.md says what a pipe loses.
     """
 

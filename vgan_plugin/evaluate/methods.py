@@ -88,7 +88,7 @@ class Model:
         needed = max(2, self._generator.lead)
         self._generator.made.clear()
         fill = fill_gap(
-            FillRequest(window.before[-needed:], window.after[:1], window.times, window.period), self._generator
+            FillRequest(window.before[-needed:], window.after, window.times, window.period), self._generator
         )
         if fill.method != self._generator.info.name:
             raise self._failed("; ".join(fill.notes))

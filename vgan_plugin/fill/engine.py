@@ -1,9 +1,9 @@
 """The engine: makes the targets of a plan, the same bytes in whatever order they are asked for.
 
-A made frame depends on its references and on the state after the later one, and that state on a bounded window of the
-source: with B and W of the generator, block k is the frames kB .. kB+B-1, and its chain starts from nothing at
-max(kB - W, first frame of the shot). So the same frame comes out whether the frames go by in order (`observe`), are
-fetched at random, or one frame is asked for alone.
+A made frame depends on its references, on the state after the later one and on that after the frame which follows, and
+these states on a bounded window of the source: with B and W of the generator, block k is the frames kB .. kB+B-1, and
+its chain starts from nothing at max(kB - W, first frame of the shot). So the same frame comes out whether the frames go
+by in order (`observe`), are fetched at random, or one frame is asked for alone.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import math
 from bisect import bisect_right
 from collections import Counter, OrderedDict, deque
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from typing import Any
 
@@ -23,7 +23,7 @@ from vgan_plugin.types import Frame, FrameGenerator, GeneratorInfo, Made, Mask, 
 
 Say = Callable[[str], None]
 _RING = 4
-"""Frames with their features that a replay keeps: both references of a target and those before them."""
+"""Frames with their features that a replay keeps, and states that a chain keeps: those around a target."""
 _REPLAYS = 2
 """Chains that random access keeps, so that requests in almost the right order do not replay a block each."""
 
@@ -63,6 +63,7 @@ class _Chain:
         last: the last one anybody needs the state after.
         previous: the frame it remembered last.
         state: what the generator remembers.
+        states: the same after the last few good frames, by their source indices.
     """
 
     key: tuple[int, int]
@@ -70,6 +71,11 @@ class _Chain:
     last: int
     previous: _Seen | None = None
     state: Any = None
+    states: OrderedDict[int, Any] = field(default_factory=OrderedDict)
+
+
+_Moment = tuple[tuple[int, int], int]
+"""Key of a chain and a source index: the state of that chain after that frame."""
 
 
 class Engine:
@@ -109,35 +115,53 @@ class Engine:
         self._told: set[str] = set()
         # What a sequential pass must keep, and how often each is still wanted: frames, and states after frames.
         self._wanted: Counter[int] = Counter()
-        self._wanted_states: Counter[int] = Counter()
+        self._wanted_states: Counter[_Moment] = Counter()
         for target in plan.targets:
             self._wanted.update(references(target))
-            if self._needs_state(target):
-                self._wanted_states[anchor(target)] += 1
+            self._wanted_states.update(self._moments(target))
         self._held: dict[int, _Seen] = {}
-        self._states: dict[int, Any] = {}
+        self._states: dict[_Moment, Any] = {}
         self._waiting = deque(sorted(self._needed_chains(), key=lambda chain: chain.next))
         self._running: list[_Chain] = []
         # What random access keeps.
         self._ring: OrderedDict[int, _Seen] = OrderedDict()
         self._replays: OrderedDict[tuple[int, int], _Chain] = OrderedDict()
 
-    def _needs_state(self, target: Target) -> bool:
-        return target.method == "generator" and self.block > 0
+    def latest(self, target: Target) -> int:
+        """Source index of the last frame that a target is made from."""
+        moments = self._moments(target)
+        return moments[-1][1] if moments else references(target)[-1]
+
+    def _moments(self, target: Target) -> tuple[_Moment, ...]:
+        """What must be remembered for a target: the state after its later reference, and, where it lies between two,
+        that after the frame which follows, on the same chain.
+        """
+        if target.method != "generator" or not self.block:
+            return ()
+        index = references(target)[-1]
+        key, following = (index // self.block, self._shot(index)), index + 1
+        goes_on = following < self.plan.frames and self._shot(following) == key[1] and following not in self.plan.bad
+        if goes_on and target.offsets[0] < 0 < target.offsets[1]:
+            return (key, index), (key, following)
+        return ((key, index),)
+
+    def _shot(self, index: int) -> int:
+        """First frame of the shot that a source frame is in."""
+        cut = bisect_right(self.plan.cuts, index)
+        return self.plan.cuts[cut - 1] if cut else 0
 
     def _needed_chains(self) -> Iterable[_Chain]:
         chains: dict[tuple[int, int], _Chain] = {}
-        for index in self._wanted_states:
-            chain = self._chain_to(index)
-            known = chains.setdefault(chain.key, chain)
-            known.last = max(known.last, index)
+        for key, index in self._wanted_states:
+            chain = chains.setdefault(key, self._chain(key))
+            chain.last = max(chain.last, index)
         return chains.values()
 
-    def _chain_to(self, index: int) -> _Chain:
-        """The chain that the state after source frame `index` is read from, before its first step."""
-        block, cut = index // self.block, bisect_right(self.plan.cuts, index)
-        shot = self.plan.cuts[cut - 1] if cut else 0
-        return _Chain((block, shot), max(block * self.block - self.generator.lead, shot), index)
+    def _chain(self, key: tuple[int, int]) -> _Chain:
+        """A chain before its first step."""
+        block, shot = key
+        start = max(block * self.block - self.generator.lead, shot)
+        return _Chain(key, start, start)
 
     # A sequential pass
 
@@ -151,8 +175,8 @@ class Engine:
             self._running.append(self._waiting.popleft())
         for chain in self._running:
             self._step(chain, index, seen)
-            if index in self._wanted_states and chain.key == self._chain_to(index).key:
-                self._states[index] = chain.state
+            if (chain.key, index) in self._wanted_states:
+                self._states[chain.key, index] = chain.state
         self._running = [chain for chain in self._running if chain.last > index]
         if index in self._wanted:
             self._held[index] = seen
@@ -174,6 +198,9 @@ class Engine:
             self._tell(f"frame {index} is not remembered", error)
         else:
             chain.state, chain.previous = state, seen
+        chain.states[index] = chain.state
+        while len(chain.states) > _RING:
+            chain.states.popitem(last=False)
 
     def _features(self, seen: _Seen) -> Any:
         if seen.error is not None:
@@ -207,13 +234,23 @@ class Engine:
             LookupError: a frame it needs went by and cannot be fetched.
         """
         seen = [None if index is None else self._frame(index) for index in (target.a, target.b)]
-        state = self._state(target)
+        state, later = (*map(self._state, self._moments(target)), None, None)[:2]
 
         def request(features: Callable[[_Seen], Any]) -> RenderRequest:
             a, b = (None if s is None else Reference(s.frame, features(s)) for s in seen)
             like = next(s.frame for s in seen if s is not None)
             return RenderRequest(
-                a, b, state, target.offsets, like, target.pts, self.plan.time_base, known=known, mask=mask, seed=seed
+                a,
+                b,
+                state,
+                target.offsets,
+                like,
+                target.pts,
+                self.plan.time_base,
+                known=known,
+                mask=mask,
+                seed=seed,
+                later=later,
             )
 
         filled = self._make(target, request)
@@ -265,13 +302,11 @@ class Engine:
             if self._wanted[index] <= 0:
                 del self._wanted[index]
                 self._held.pop(index, None)
-        if not self._needs_state(target):
-            return
-        index = anchor(target)
-        self._wanted_states[index] -= 1
-        if self._wanted_states[index] <= 0:
-            del self._wanted_states[index]
-            self._states.pop(index, None)
+        for moment in self._moments(target):
+            self._wanted_states[moment] -= 1
+            if self._wanted_states[moment] <= 0:
+                del self._wanted_states[moment]
+                self._states.pop(moment, None)
 
     # Random access
 
@@ -288,17 +323,14 @@ class Engine:
             self._ring.popitem(last=False)
         return seen
 
-    def _state(self, target: Target) -> Any:
-        """The state after the target's later reference, on the chain of that frame's block."""
-        if not self._needs_state(target):
-            return None
-        index = anchor(target)
-        if index in self._states:
-            return self._states[index]
-        fresh = self._chain_to(index)
-        chain = self._replays.pop(fresh.key, fresh)
-        if chain.next > index + 1:
-            chain = fresh
+    def _state(self, moment: _Moment) -> Any:
+        """What is remembered then, from what went by or by replaying the chain."""
+        if moment in self._states:
+            return self._states[moment]
+        key, index = moment
+        chain = self._replays.pop(key, None) or self._chain(key)
+        if chain.next > index and index not in chain.states:
+            chain = self._chain(key)
         while chain.next <= index:
             if chain.next in self.plan.bad:
                 chain.next += 1
@@ -307,7 +339,7 @@ class Engine:
         self._replays[chain.key] = chain
         while len(self._replays) > _REPLAYS:
             self._replays.popitem(last=False)
-        return chain.state
+        return chain.states[index]
 
 
 def references(target: Target) -> tuple[int, ...]:
@@ -322,11 +354,6 @@ def references(target: Target) -> tuple[int, ...]:
             f"The plan wants a frame at {target.pts} from nothing", "it names no reference", "give it a or b"
         )
     return found
-
-
-def anchor(target: Target) -> int:
-    """Source index of the later reference: the state after it is what the target is made with."""
-    return references(target)[-1]
 
 
 def _simple(info: GeneratorInfo, request: RenderRequest, target: Target, why: str) -> Filled:

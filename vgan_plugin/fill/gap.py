@@ -36,7 +36,7 @@ def fill_gap(request: FillRequest, generator: FrameGenerator) -> Fill:
             )
     window = generator.block + generator.lead - 1
     before = request.before[-window:] if window > 0 else request.before[-2:]
-    frames = before + request.after[: 1 if before else 2]
+    frames = before + request.after[:2]
     if not frames and not any(known is not None for known in request.known):
         raise UsageError("The request has no frames", "a gap is filled from its neighbours", "give before or after")
     notes: list[str] = []

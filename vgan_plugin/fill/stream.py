@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from fractions import Fraction
 
 from vgan_plugin.errors import PlanUnusable
-from vgan_plugin.fill.engine import Engine, Filled, Say, anchor, references
+from vgan_plugin.fill.engine import Engine, Filled, Say, references
 from vgan_plugin.gaps import Plan
 from vgan_plugin.types import Frame, FrameGenerator
 
@@ -81,7 +81,7 @@ def fill_stream(
         while kept or targets:
             target = targets[0] if targets else None
             if target is not None and (not kept or target.pts < kept[0].pts):
-                if anchor(target) >= seen or (target.pts > latest and not ended):
+                if engine.latest(target) >= seen or (target.pts > latest and not ended):
                     return
                 filled = engine.make(targets.popleft())
                 item: tuple[Frame, Record | None] = filled.frame, _record(filled, out, plan, times)

@@ -289,8 +289,8 @@ class LiveFill(Live):
 
     @property
     def latency(self) -> int:
-        """The detectors' look-ahead and the longest gap that is made."""
-        return self._sees + (self._limit or _one_second(1 / self._rate if self._rate else Fraction(1, 25)))
+        """The detectors' look-ahead, the longest gap that is made, and the frame after it."""
+        return self._sees + 1 + (self._limit or _one_second(1 / self._rate if self._rate else Fraction(1, 25)))
 
     def _advance(self, *, ended: bool) -> Iterator[Item]:
         if self._limit is None and (ended or self.frames_in > self._sees + SHORTEST):
@@ -299,7 +299,7 @@ class LiveFill(Live):
             self._keep = max(self._keep, self._limit + _BEHIND)
         newest = self.frames_in - 1
         seen = newest if ended else newest - self._sees
-        last = newest if ended else seen - (self._limit or LONGEST)
+        last = newest if ended else seen - 1 - (self._limit or LONGEST)
         if last <= self._done:
             return
         targets: list[Target] = []

@@ -47,19 +47,20 @@ class LiveInterpolation(Live):
 
     @property
     def latency(self) -> int:
-        """The detectors' look-ahead, and the frame after."""
-        return self._sees + 1
+        """The detectors' look-ahead, and two frames after."""
+        return self._sees + 2
 
     def _advance(self, *, ended: bool) -> Iterator[Item]:
         newest = self.frames_in - 1
-        last = newest if ended else newest - self._sees
+        last = newest if ended else newest - self._sees - 1
         if last <= self._done or (newest < 1 and not ended):
             return
         timeline = self._timeline()
         if not self._ready:
             self._use(interpolation_plan(timeline, (), self._factor, self._target_rate))
             self._ready = True
-        if self._touched(last):
+        self._plan = self._engine.plan = replace(self._plan, frames=self.frames_in)
+        if self._touched(last + 1):
             events = self._here(timeline)
             self._use(replace(self._plan, cuts=tuple(e.first for e in events if e.kind == "cut"), bad=frozenset()))
             self._note((event for event in events if event.kind == "cut"), last)

@@ -207,6 +207,8 @@ class RecurrentGenerator:
             "after": np.array([after], np.float32),
             "noise": self._noise(request.seed, request.pts, size),
         }
+        if "later" in reads:
+            inputs["later"] = request.later["motion"] if request.later else self._zeros("later", size)
         known, mask = request.known, request.mask
         if known is None or mask is None:
             inputs |= {"known": _zeros((1, 3, *size)), "mask": _ones(size)}

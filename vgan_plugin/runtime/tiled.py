@@ -170,6 +170,7 @@ class Tiled:
             a=a,
             b=b,
             state=None if request.state is None else request.state[index],
+            later=None if request.later is None else request.later[index],
             like=crop(request.like, tile),
             known=None if request.known is None else crop(request.known, tile),
             mask=crop_mask(request.mask, tile),

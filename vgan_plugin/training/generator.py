@@ -272,7 +272,15 @@ class Generator(nn.Module):
         return after._replace(motion=past)
 
     def render(
-        self, a: Features, b: Features, state: State, offsets: Tensor, known: Tensor, mask: Tensor, noise: Tensor
+        self,
+        a: Features,
+        b: Features,
+        state: State,
+        offsets: Tensor,
+        known: Tensor,
+        mask: Tensor,
+        noise: Tensor,
+        later: Tensor | None = None,
     ) -> Render:
         """Make one frame.
 
@@ -285,13 +293,15 @@ class Generator(nn.Module):
             known: (n, 3, H, W), the part of the target that is known (anything under the mask).
             mask: (n, 1, H, W), 1 = make this pixel. Where it is 0 the caller puts the known pixels back.
             noise: (n, NOISE, H/16, W/16); zeros = the deterministic picture.
+            later: `State.motion` after the frame that follows b; None or zeros = not known.
         """
         n = offsets.shape[0]
         flow2, motion8, misfit = self._flow(a, b, state, offsets, noise)
         if state.motion is not None:
             with torch.no_grad():
                 to_a, to_b = (F.avg_pool2d(flow2, 4) / 4).chunk(2)
-                off = motion.double(motion.double(motion.bend(to_a, to_b, state.motion, offsets)))
+                later = torch.zeros_like(state.motion) if later is None else later
+                off = motion.double(motion.double(motion.bend(to_a, to_b, state.motion, later, offsets)))
             flow2 = flow2 - torch.cat((off, off))
         flow = motion.double(flow2)
         seen = motion.warp(torch.cat((a.image, b.image)), flow)

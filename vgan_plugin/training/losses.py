@@ -28,6 +28,12 @@ def charbonnier(y: Tensor, x: Tensor, weight: Tensor) -> Tensor:
     return mean(((y - x).square() + 1e-6).sqrt(), weight)
 
 
+def fidelity(y: Tensor, x: Tensor, weight: Tensor) -> Tensor:
+    """Mean over the frames of log(mean (Y - X)^2 + 1e-5) / 2: what PSNR measures, each frame counting alike."""
+    error = (weight * (y - x).square()).sum((1, 2, 3)) / (y.shape[1] * weight.sum((1, 2, 3))).clamp(min=1)
+    return (error + 1e-5).log().mean() / 2
+
+
 def laplacian(y: Tensor, x: Tensor, weight: Tensor, levels: int = 5) -> Tensor:
     """sum_i 2^i mean |Lap_i(Y) - Lap_i(X)|; the last level is the low-pass (Bojanowski et al., 2018, eq. 3).
 

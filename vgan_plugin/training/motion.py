@@ -31,9 +31,10 @@ ROBUST = 0.02  # residual at which a pixel's weight has fallen to 0.7
 CALM = (5, 9)  # windows over which the motion is made calmer, in cells
 PRECISE = 1e-4  # squared difference below which a better match says nothing: noise matches too
 WORSE, SLACK = 1.6, 5e-5  # the calmer motion may match so many times worse, and so much
-TRUST = 0.5  # in a parabola through what was before
-UNSEEN = 0.02  # squared pixels off the line that the noise of the motion may be
-LONG_AGO = 2.5  # periods before the first reference, beyond which nothing is known of its velocity
+DISSENT = 0.15  # weight of what the two sides of a gap disagree in about the path between
+TRUST = 0.5  # in what one side alone says
+UNSEEN = 0.01  # squared pixels off the line that the noise of the motion may be
+LONG_AGO = 2.5  # periods from a reference, beyond which nothing is known of its velocity
 LONGEST_STEP = 4.0  # largest change of one Gauss-Newton step, in cells
 LUMA = (0.299, 0.587, 0.114)
 
@@ -380,33 +381,47 @@ def approach(
     return v16, v8, v
 
 
-def bend(to_a: Tensor, to_b: Tensor, past: Tensor, offsets: Tensor) -> Tensor:
+def bend(to_a: Tensor, to_b: Tensor, past: Tensor, later: Tensor, offsets: Tensor) -> Tensor:
     """How far things lie off the straight line between the references at the time of the target: motion is not uniform.
 
-    With u the velocity at a before the gap, seen over p periods, d the displacement from a to b over T periods, and
-    x(0) = 0 at a: x(-p) = -u p and x(T) = d fix a parabola (Xu et al., "Quadratic Video Interpolation", 2019), which
-    leaves the line by -beta k (T - k) at time k, beta = (d - u T) / (T (T + p)). `TRUST` of it is believed, and nothing
-    where it is lost in the noise of the motion.
+    With d the displacement from a to b over T periods and u the velocity at a before the gap, seen over p periods,
+    x(0) = 0, x(T) = d and x(-p) = -u p fix a parabola (Xu et al., "Quadratic Video Interpolation", 2019), which leaves
+    the line by -beta k (T - k) at time k, beta = (d - u T) / (T (T + p)). With u the velocity after b it is
+    beta = (u T - d) / (T (T + p)). The mean of both counts as far as they agree, one side alone as far as `TRUST` says,
+    and nothing that is lost in the noise of the motion.
 
     Args:
         to_a: (n, 2, h, w) flow from the target to a, at 1/8, in cells.
         to_b: the same to b.
         past: (n, 6, h, w) `State.motion` after b.
+        later: (n, 6, h, w) the same after the frame that follows b; zeros = not known.
         offsets: (n, 2) times of a and b minus the target's.
 
-    Returns: (n, 2, h, w) in cells; zero where what was before a is not known, or the target is not between a and b.
+    Returns: (n, 2, h, w) in cells; zero where neither side is known, or the target is not between a and b.
     """
+    oa, ob = offsets.view(-1, 2, 1, 1).chunk(2, 1)
+    span, d = ob - oa, to_b - to_a
+    between = (oa < 0) & (ob > 0)
     past = warp(past, to_a)
     since, u, p = past[:, 2:3], past[:, 3:5], past[:, 5:]
-    oa, ob = offsets.view(-1, 2, 1, 1).chunk(2, 1)
-    span = ob - oa
-    known = (oa < 0) & (ob > 0) & ((since - span).abs() < 0.01) & (p > 0.01) & (p < LONG_AGO)
-    beta = (to_b - to_a - u * span) / (span * (span + p).clamp(min=0.01))
-    beta = F.conv2d(beta, window(5, 1.2, beta).expand(2, 1, 5, 5), padding=2, groups=2)
-    off = beta * oa * ob  # -k (T - k)
-    power = (64 * off * off).sum(1, keepdim=True)
-    share: Tensor = known.to(off) * (TRUST * power / (power + UNSEEN))
-    return off * share
+    knows_past = between & ((since - span).abs() < 0.01) & (p > 0.01) & (p < LONG_AGO)
+    q = later[:, 2:3]
+    knows_later = between & (q > 0.01) & (q < LONG_AGO)
+    v = warp(later[:, :2], to_b + q * d / span)  # where things are then if they go on as they were
+    beta = torch.cat(((d - span * u) / (span + p).clamp(min=0.01), (span * v - d) / (span + q).clamp(min=0.01)), 1)
+    off = oa * ob / span * F.conv2d(beta, window(5, 1.2, beta).expand(4, 1, 5, 5), padding=2, groups=4)
+    before, after = off.chunk(2, 1)
+    mean = (before + after) / 2
+
+    def power(off: Tensor) -> Tensor:
+        return (64 * off * off).sum(1, keepdim=True)
+
+    def share(off: Tensor, against: Tensor | float) -> Tensor:
+        return power(off) / (power(off) + against)
+
+    alone = torch.where(knows_past, before, torch.where(knows_later, after, torch.zeros_like(mean)))
+    agreed = mean * share(mean, DISSENT * power(before - after) + UNSEEN)
+    return torch.where(knows_past & knows_later, agreed, TRUST * alone * share(alone, UNSEEN / TRUST))
 
 
 def mean(x: Tensor, size: int) -> Tensor:

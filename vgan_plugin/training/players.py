@@ -31,7 +31,15 @@ log = logging.getLogger("vgan_plugin.training")
 
 STRIKES = 3
 """Moves in a row without a finite gradient after which the training stops."""
-WEIGHTS = {"charbonnier": 1.0, "laplacian": 0.5, "census": 0.1, "warped": 0.1, "flow": 0.03, "confidence": 0.05}
+WEIGHTS = {
+    "charbonnier": 1.0,
+    "fidelity": 0.05,
+    "laplacian": 0.5,
+    "census": 0.03,
+    "warped": 0.1,
+    "flow": 0.03,
+    "confidence": 0.05,
+}
 """Of the pixel terms."""
 FEATURES, STYLE = 1.0, 40.0
 """Of what the judges' layers see, beside the adversarial loss; `gan_weight` scales all three."""
@@ -339,6 +347,7 @@ def pixel_terms(hand: Hand) -> dict[str, Tensor]:
     batch, made, y, x, mask = hand.batch, hand.made, hand.frame, hand.truth, hand.mask
     terms = {
         "charbonnier": losses.charbonnier(y, x, mask),
+        "fidelity": losses.fidelity(y, x, mask),
         "laplacian": losses.laplacian(y, x, mask),
         "census": losses.census(y, x, mask),
         "confidence": losses.confidence(made.scale, y, x, mask),

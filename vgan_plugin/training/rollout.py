@@ -17,10 +17,12 @@ def roll_out(generator: Generator, batch: Batch) -> Render:
     frames, valid = (x.transpose(0, 1).flatten(0, 1).contiguous() for x in (batch.frames, batch.valid))
     features = generator.encode(frames, valid)  # all frames at once, those of one time together
     each = [Features(*at) for at in zip(*(f.chunk(count) for f in features), strict=True)]
-    state = generator.initial_state(each[0])
+    state, states = generator.initial_state(each[0]), []
     for i, now in enumerate(each):
         before = max(i - 1, 0)  # the first frame of a chain has none before it: dt = 0, no motion
         state = generator.remember(now, each[before], batch.times[:, i] - batch.times[:, before], state)
+        states.append(state)
+    state, later = states[batch.b], states[batch.b + 1].motion if batch.b + 1 < count else None
     a, b = each[batch.a], each[batch.b]
     if batch.a == batch.b:
         b = generator.encode(torch.zeros_like(frames[:n]), torch.zeros_like(valid[:n]))
@@ -32,11 +34,12 @@ def roll_out(generator: Generator, batch: Batch) -> Render:
             memory.repeat_interleave(m, 0),
             None if motion is None else motion.repeat_interleave(m, 0),
         )
+        later = None if later is None else later.repeat_interleave(m, 0)
     mask = batch.mask.flatten(0, 1)
     known = batch.truth.flatten(0, 1) * (1 - mask)
     height, width = mask.shape[2:]
     noise = mask.new_zeros(n * m, NOISE, height // STRIDE, width // STRIDE)
-    return generator.render(a, b, state, offsets(batch), known, mask, noise)
+    return generator.render(a, b, state, offsets(batch), known, mask, noise, later)
 
 
 def offsets(batch: Batch) -> Tensor:

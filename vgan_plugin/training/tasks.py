@@ -39,7 +39,8 @@ class Batch(NamedTuple):
         frames: (n, T, 3, H, W) in [0, 1], zero where not valid.
         valid: (n, T, 1, H, W), 1 = trust this pixel.
         times: (n, T) in source-frame periods.
-        a: index of the first reference among the T; b: of the second. Equal: there is one reference only.
+        a: index of the first reference among the T; b: of the second. Equal: there is one reference only. A frame
+            after b says how things move on from there.
         b: see `a`.
         truth: (n, M, 3, H, W) what should be made.
         at: (n, M) times of the frames to make.
@@ -346,15 +347,15 @@ def validation(footage: Footage, schedule: Schedule) -> list[Batch]:
                 (c, f, e)
                 for c in footage.clips
                 for f, e in c.shots
-                if e - f >= gap + 2 and min(c.frames.shape[2:]) >= side
+                if e - f >= gap + 3 and min(c.frames.shape[2:]) >= side
             ]
             if not shots:
                 continue
             clip, first, last = shots[int(rng.integers(len(shots)))]
-            start = int(rng.integers(first, last - gap - 1))
+            start = int(rng.integers(first, last - gap - 2))
             lead = min(2, start - first)
             j = int(rng.integers(1, gap + 1))
-            more = {"between": [gap + 1], "inpaint": [1, 2], "predict": [1], "one": []}[task]
+            more = {"between": [gap + 1, gap + 2], "inpaint": [1, 2, 3], "predict": [1], "one": []}[task]
             target = start + (2 if task == "predict" else j)
             observed = [*range(start - lead, start + 1), *(start + k for k in more)]
             top, left = (int(rng.integers(length - side + 1)) for length in clip.frames.shape[2:])

@@ -1,7 +1,8 @@
 """Which frames of a shot a training step sees, and which it makes: numbers only, drawn for many windows at once.
 
-A window has the shape of what inference runs: frames observed in order, the last ones among them the references, each
-with its time in source-frame periods. All windows of a batch have one task and one number of frames.
+A window has the shape of what inference runs: frames observed in order, the last ones among them the references and,
+where the target lies between these, the frame that follows them, each with its time in source-frame periods. All
+windows of a batch have one task and one number of frames.
 """
 
 from __future__ import annotations
@@ -14,9 +15,9 @@ from numpy.typing import NDArray
 Ints = NDArray[np.int64]
 Floats = NDArray[np.float64]
 
-REFERENCES = {"between": 2, "inpaint": 3, "predict": 2, "one": 1, "synthesize": 0}
-"""Frames observed by each task after the lead-in: the references, and in `inpaint` the damaged frame between them."""
-SHORTEST = 3
+REFERENCES = {"predict": 2, "one": 1}
+"""Frames observed after the lead-in by the tasks that see nothing after their target."""
+SHORTEST = 4
 """Frames of the shortest window of most tasks, and of the shortest shot worth keeping."""
 
 
@@ -55,8 +56,8 @@ class Windows:
 def references(task: str, observed: int) -> tuple[int, int]:
     """Which of the observed frames are the references a and b; (-1, -1) where there is none."""
     last = observed - 1
-    first = {"between": last - 1, "predict": last - 1, "inpaint": last - 2}
-    return first.get(task, last), last
+    found = {"between": (last - 2, last - 1), "inpaint": (last - 3, last - 1), "predict": (last - 1, last)}
+    return found.get(task, (last, last))
 
 
 def room_needed(task: str, lead: int, targets: int) -> int:
@@ -81,15 +82,16 @@ def draw(rng: np.random.Generator, task: str, lead: int, targets: int, max_gap: 
         farthest = np.full(n, max(1, targets - 1))
         strides = np.minimum(2, (room - 1) // farthest)
     elif task in ("between", "inpaint"):
-        whole = (room > 2 * (lead + 1)) & (rng.random(n) < 0.4) & (task == "between")
-        longest = np.where(whole, (room - 1) // (lead + 1) - 1, room - lead - 2)
+        whole = (room > 2 * (lead + 2)) & (rng.random(n) < 0.4) & (task == "between")
+        longest = np.where(whole, (room - 1) // (lead + 2) - 1, room - lead - 3)
         gap = np.ones(n, np.int64) if task == "inpaint" else _rarer(rng, np.minimum(longest, max_gap), 0.8)
         step = np.where(whole, gap + 1, 1)
         a = lead * step
-        ends = [a + 1, a + 2] if task == "inpaint" else [a + gap + 1]
+        b = a + gap + 1
+        ends = [a + 1, b, b + 1] if task == "inpaint" else [b, b + step]
         observed = np.concatenate((np.arange(lead + 1) * step[:, None], np.stack(ends, 1)), 1)
         picked = a[:, None] + rng.integers(1, gap[:, None] + 1, (n, targets))
-        strides = np.minimum((room - 1) // (a + gap + 1), (max_gap + 1) // (gap + 1))
+        strides = np.minimum((room - 1) // (b + step), (max_gap + 1) // (gap + 1))
     else:
         count = lead + REFERENCES[task]
         observed = np.tile(np.arange(count), (n, 1))
