@@ -71,13 +71,29 @@ def escape(name: str) -> Callable[[dict[str, Any]], None]:
     return change
 
 
+def halved(name: str) -> Callable[[dict[str, Any]], None]:
+    """Half-precision graphs, one of whose inputs is called otherwise than in the others."""
+
+    def change(data: dict[str, Any]) -> None:
+        data["half"] = json.loads(json.dumps(data["graphs"]))
+        data["half"]["render"]["inputs"][0]["name"] = name
+
+    return change
+
+
 SHAPE = ("graphs", "encode", "inputs", 0, "shape")
 WRONG: list[tuple[Callable[[dict[str, Any]], None], type[BundleError], str]] = [
     (put("format", value=2), BundleVersion, "has format 2"),
     (put("format", value="1"), BundleVersion, "has format '1'"),
     (put("format", value=True), BundleVersion, "has format True"),
     (drop("format"), BundleVersion, "has format None"),
-    *((drop(key), BundleError, f'"{key}" is missing') for key in good() if key not in ("format", "weights", "cell")),
+    *(
+        (drop(key), BundleError, f'"{key}" is missing')
+        for key in good()
+        if key not in ("format", "weights", "cell", "half")
+    ),
+    (put("half", value={"encode": 1}), BundleGraph, "missing: remember"),
+    (halved("noise"), BundleGraph, "half precision are not"),
     *((drop("training", key), BundleError, f'"{key}" is missing') for key in good()["training"]),
     (drop("graphs", "render"), BundleGraph, "missing: render"),
     (put("graphs", "decode", value={}), BundleGraph, "unknown: 'decode'"),

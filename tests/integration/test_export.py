@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from itertools import product
 from pathlib import Path
 
 import numpy as np
@@ -70,8 +71,11 @@ def test_the_parity_report_covers_a_whole_chain_at_three_sizes(bundle: Bundle) -
     assert len(report["sizes"]) == 3
     assert any(size["height"] % 2 and size["width"] % 2 for size in report["sizes"])
     for size in report["sizes"]:
-        assert 0 < size["largest"] <= parity.LARGEST
-        assert size["mean"] <= parity.MEAN
+        assert 0 < size["largest"] <= parity.ALLOWED["fp32"][0]
+        assert size["mean"] <= parity.ALLOWED["fp32"][1]
+    for size, single in zip(report["half"]["sizes"], report["sizes"], strict=True):
+        assert single["mean"] < size["mean"] <= parity.ALLOWED["fp16"][1]
+        assert size["largest"] <= parity.ALLOWED["fp16"][0]
 
 
 def test_parity_fails_for_another_network(bundle: Bundle) -> None:
@@ -105,10 +109,31 @@ def test_training_goes_on_from_a_bundle(folder: Path) -> None:
         assert torch.equal(weight, found.state_dict()[name])
 
 
+def test_in_half_precision_run_all_learned_layers_and_nothing_of_the_built_in_motion(bundle: Bundle) -> None:
+    kind = onnx.TensorProto.FLOAT16
+    for name in bundle.manifest.half:
+        model = onnx.shape_inference.infer_shapes(onnx.load_from_string(bundle.graph(name, "fp16")))
+        graph = model.graph
+        values = (*graph.value_info, *graph.input, *graph.output)
+        halves = {value.name for value in values if value.type.tensor_type.elem_type == kind}
+        halves |= {weight.name for weight in graph.initializer if weight.data_type == kind}
+        learned = {weight.name for weight in graph.initializer if weight.name.endswith(".half")}
+        for node in graph.node:  # weights may be folded into another shape on their way
+            if node.input and node.input[0] in learned:
+                assert node.op_type != "Cast"
+                learned.update(node.output)
+            if node.op_type == "Conv":
+                assert (node.input[0] in halves) == (node.input[1] in learned) == (node.input[1] in halves)
+            if node.op_type == "DeformConv":
+                assert (node.input[0] in halves) == (node.input[2] in halves)
+            assert node.op_type not in {"Softmax", "MatMul", "Sqrt", "Div", "Log", "Exp"} or node.input[0] not in halves
+        assert learned & {node.input[1] for node in graph.node if node.op_type == "Conv"}
+
+
 def test_graphs_keep_to_operators_that_cuda_has(bundle: Bundle) -> None:
     used = set()
-    for name in bundle.manifest.graphs:
-        model = onnx.load_from_string(bundle.graph(name))
+    for name, precision in product(bundle.manifest.graphs, bundle.manifest.precisions):
+        model = onnx.load_from_string(bundle.graph(name, precision))
         assert model.ir_version <= 10
         assert [o.version for o in model.opset_import if o.domain in ("", "ai.onnx")] == [20]
         used |= {node.op_type for node in model.graph.node}

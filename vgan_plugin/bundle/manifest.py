@@ -87,6 +87,7 @@ class Manifest:
         parity: the report of trained network against exported graphs.
         cell: the recurrent cell: one of `CELLS`, or None where it is something else or not said.
         weights: file of external weights that the graphs share, or None when each carries its own.
+        half: the same graphs once more, for devices that are fast in half precision; empty where there are none.
         files: SHA-256 of every file by relative path; filled in by `write`.
     """
 
@@ -108,7 +109,17 @@ class Manifest:
     parity: Mapping[str, Any]
     cell: str | None = None
     weights: str | None = None
+    half: Mapping[str, Graph] = field(default_factory=dict)
     files: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def precisions(self) -> tuple[str, ...]:
+        """What it can compute in; what `graphs` compute in first."""
+        return (self.precision, "fp16") if self.half else (self.precision,)
+
+    def graphs_in(self, precision: str | None = None) -> Mapping[str, Graph]:
+        """The graphs that compute in one of `precisions`; None: in the first one."""
+        return self.graphs if precision in (None, self.precision) else self.half
 
     def to_json(self) -> dict[str, Any]:
         """This manifest as the object that `bundle.json` holds."""
@@ -119,14 +130,7 @@ class Manifest:
             "licence": self.licence,
             "tasks": list(self.tasks),
             "preset": self.preset,
-            "graphs": {
-                name: {
-                    "file": graph.file,
-                    "inputs": [_tensor_json(t) for t in graph.inputs],
-                    "outputs": [_tensor_json(t) for t in graph.outputs],
-                }
-                for name, graph in self.graphs.items()
-            },
+            "graphs": _graphs_json(self.graphs),
             "block": self.block,
             "lead": self.lead,
             "offset_range": list(self.offset_range),
@@ -145,6 +149,7 @@ class Manifest:
             "parity": dict(self.parity),
             "cell": self.cell,
             "weights": self.weights,
+            "half": _graphs_json(self.half),
             "files": dict(self.files),
         }
 
@@ -225,11 +230,33 @@ def parse(data: object) -> Manifest:
         parity=_get(data, "parity", dict),
         cell=None if data.get("cell") is None else _one_of(data, "cell", CELLS),
         weights=data.get("weights"),
+        half=_graphs(_get(data, "half", dict), files, stride) if data.get("half") else {},
         files=files,
     )
     if manifest.weights is not None and (not isinstance(manifest.weights, str) or manifest.weights not in files):
         raise _wrong(f'"weights" names {manifest.weights!r}, which "files" does not list')
+    if manifest.half and _untyped(manifest.half) != _untyped(manifest.graphs):
+        raise BundleGraph(
+            "The graphs for half precision are not those of the bundle",
+            "their tensors differ in more than dtypes",
+            "export the bundle again",
+        )
     return manifest
+
+
+def _untyped(graphs: Mapping[str, Graph]) -> dict[str, list[tuple[str, object]]]:
+    return {name: [(t.name, t.shape) for t in (*graph.inputs, *graph.outputs)] for name, graph in graphs.items()}
+
+
+def _graphs_json(graphs: Mapping[str, Graph]) -> dict[str, Any]:
+    return {
+        name: {
+            "file": graph.file,
+            "inputs": [_tensor_json(t) for t in graph.inputs],
+            "outputs": [_tensor_json(t) for t in graph.outputs],
+        }
+        for name, graph in graphs.items()
+    }
 
 
 def _graphs(data: dict[str, Any], files: Mapping[str, str], stride: int) -> dict[str, Graph]:

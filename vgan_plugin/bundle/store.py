@@ -39,9 +39,9 @@ class Bundle:
     digest: str
     contents: Mapping[str, bytes]
 
-    def graph(self, name: str) -> bytes:
+    def graph(self, name: str, precision: str | None = None) -> bytes:
         """The ONNX file of one graph."""
-        return self.contents[self.manifest.graphs[name].file]
+        return self.contents[self.manifest.graphs_in(precision)[name].file]
 
     def external(self) -> dict[str, bytes]:
         """External weights by the name the graphs call them; empty when each graph carries its own."""

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from vgan_plugin.bundle import locate, store
 from vgan_plugin.bundle.store import Bundle
-from vgan_plugin.errors import BundleError, TaskMissing
+from vgan_plugin.errors import TaskMissing
 from vgan_plugin.pixels.colour import alpha, from_rgb, to_rgb
 from vgan_plugin.pixels.extrapolate import extrapolate
 from vgan_plugin.pixels.planes import composite, pad
@@ -50,17 +50,12 @@ def open_recurrent(request: OpenRequest, extra: Iterable[Path] = ()) -> Recurren
         extra: more folders to look for the model in, those that plugins give.
 
     Raises:
-        BundleError: there is no such bundle, or it cannot be used.
+        BundleError: there is no such bundle, or it cannot be used, or not in this precision.
         DeviceMissing: the device was asked for by name and is not there.
     """
     bundle = store.load(locate.find(request.model, extra))
-    if request.precision not in (None, bundle.manifest.precision):
-        raise BundleError(
-            f"Bundle {bundle.manifest.name!r} does not run in {request.precision}",
-            f"its graphs compute in {bundle.manifest.precision}",
-            "leave the precision out",
-        )
-    generator = RecurrentGenerator(bundle, GraphSessions(bundle, request.device, request.threads))
+    sessions = GraphSessions(bundle, request.device, request.threads, request.precision)
+    generator = RecurrentGenerator(bundle, sessions)
     if request.size is not None:
         generator.prepare(*request.size)
     return generator
@@ -79,7 +74,7 @@ class RecurrentGenerator:
         self.info = GeneratorInfo(NAME, manifest.title, manifest.tasks, manifest.licence)
         self.block, self.lead = manifest.block, manifest.lead
         self._stride = manifest.stride
-        self._shapes = {t.name: t for graph in ("render", "remember") for t in manifest.graphs[graph].inputs}
+        self._inputs = {t.name: t for graph in ("render", "remember") for t in sessions.graphs[graph].inputs}
         self._state = tuple(t.name.removeprefix("next_") for t in manifest.graphs["remember"].outputs)
         self._read = {graph: [t.name for t in manifest.graphs[graph].inputs] for graph in ("render", "remember")}
         self._sessions = sessions
@@ -245,11 +240,12 @@ class RecurrentGenerator:
     def _absent(self, other: Features) -> dict[str, Value]:
         """Features of a reference that is not there: the other's motion evidence, trusted nowhere."""
         tensors = dict(other.tensors)
-        tensors["image"] = _zeros(self._shapes["a_image"].resolve({"H": other.size[0], "W": other.size[1]}))
+        tensors["image"] = self._zeros("a_image", other.size)
         return tensors
 
-    def _zeros(self, name: str, size: tuple[int, int]) -> NDArray[np.float32]:
-        return _zeros(self._shapes[name].resolve({"H": size[0], "W": size[1]}))
+    def _zeros(self, name: str, size: tuple[int, int]) -> NDArray[Any]:
+        tensor = self._inputs[name]
+        return _zeros(tensor.resolve({"H": size[0], "W": size[1]}), tensor.dtype)
 
     def _noise(self, seed: int | None, pts: int | None, size: tuple[int, int]) -> NDArray[np.float32]:
         """Standard normal, a function of the seed and the frame's time (None: of the whole video); zeros without a
@@ -257,7 +253,7 @@ class RecurrentGenerator:
         """
         if seed is None:
             return self._zeros("noise", size)
-        shape = self._shapes["noise"].resolve({"H": size[0], "W": size[1]})
+        shape = self._inputs["noise"].resolve({"H": size[0], "W": size[1]})
         entropy = [seed] if pts is None else [seed, abs(pts), pts < 0]
         return np.random.default_rng(entropy).standard_normal(shape, dtype=np.float32)
 
@@ -269,8 +265,8 @@ def _plane(mask: Mask, size: tuple[int, int]) -> NDArray[np.float32]:
 
 
 @lru_cache(maxsize=16)
-def _zeros(shape: tuple[int, ...]) -> NDArray[np.float32]:
-    return _frozen(np.zeros(shape, np.float32))
+def _zeros(shape: tuple[int, ...], dtype: str = "float32") -> NDArray[Any]:
+    return _frozen(np.zeros(shape, dtype))
 
 
 @lru_cache(maxsize=4)
@@ -278,7 +274,7 @@ def _ones(size: tuple[int, int]) -> NDArray[np.float32]:
     return _frozen(np.ones((1, 1, *size), np.float32))
 
 
-def _frozen(array: NDArray[np.float32]) -> NDArray[np.float32]:
+def _frozen(array: NDArray[Any]) -> NDArray[Any]:
     """Shared between calls, so nobody may write to it."""
     array.flags.writeable = False
     return array

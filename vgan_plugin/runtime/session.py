@@ -22,7 +22,7 @@ from onnxruntime.capi import onnxruntime_pybind11_state as native
 
 from vgan_plugin.bundle.signature import Graph, Tensor
 from vgan_plugin.bundle.store import Bundle
-from vgan_plugin.errors import BundleGraph, DeviceMissing, OutOfMemory, PluginFailed
+from vgan_plugin.errors import BundleError, BundleGraph, DeviceMissing, OutOfMemory, PluginFailed
 from vgan_plugin.runtime.providers import Device, choose, physical_cores
 
 Value: TypeAlias = NDArray[Any] | OrtValue
@@ -66,23 +66,44 @@ class GraphSessions:
     Attributes:
         bundle: the verified bundle.
         device: where it runs, and why there when more was hoped for (`device.fallback`).
+        precision: what the graphs compute in, ``fp32`` or ``fp16``.
+        graphs: their signatures.
         threads: CPU threads a session uses.
     """
 
-    def __init__(self, bundle: Bundle, device: str = "auto", threads: int | None = None, sizes: int = 3) -> None:
+    def __init__(
+        self,
+        bundle: Bundle,
+        device: str = "auto",
+        threads: int | None = None,
+        precision: str | None = None,
+        sizes: int = 3,
+    ) -> None:
         """Choose the device; nothing is loaded yet.
 
         Args:
             bundle: what `bundle.store.load` gave.
             device: ``auto``, ``cpu``, ``cuda`` or ``cuda:N``.
             threads: CPU threads; None = physical cores.
+            precision: what to compute in; None = the fastest on the device that the bundle has graphs for. The CPU
+                computes halves in single precision, and rounds them: that is slower, and shows what a GPU gives.
             sizes: how many sizes stay loaded; the least recently used one goes.
 
         Raises:
+            BundleError: the bundle has no graphs of that precision.
             VganError: as `providers.choose`.
         """
         self.bundle = bundle
+        known = bundle.manifest.precisions
+        if precision not in (None, *known):
+            raise BundleError(
+                f"Bundle {bundle.manifest.name!r} does not run in {precision}",
+                f"its graphs compute in {' or '.join(known)}",
+                "leave the precision out",
+            )
         self.device: Device = choose(device)
+        self.precision = precision or known[-1 if self.device.kind == "cuda" else 0]
+        self.graphs = bundle.manifest.graphs_in(self.precision)
         self.threads = threads or physical_cores()
         self._kept = sizes
         self._sessions: OrderedDict[tuple[int, int], dict[tuple[str, int], Any]] = OrderedDict()
@@ -101,7 +122,7 @@ class GraphSessions:
             DeviceMissing: the session did not get the device.
         """
         with self._lock:
-            for name in self.bundle.manifest.graphs:
+            for name in self.graphs:
                 self._session(name, {"H": height, "W": width, "N": 1})
 
     def run(self, graph: str, inputs: Mapping[str, Value], size: tuple[int, int] | None = None) -> dict[str, Value]:
@@ -122,7 +143,7 @@ class GraphSessions:
             OutOfMemory: the device's memory did not hold it.
             PluginFailed: the run itself failed (device lost).
         """
-        spec = self.bundle.manifest.graphs[graph]
+        spec = self.graphs[graph]
         sizes = _sizes(graph, spec, inputs, size)
         with self._lock:
             session = self._session(graph, sizes)
@@ -157,7 +178,7 @@ class GraphSessions:
                 "name": manifest.name,
                 "title": manifest.title,
                 "sha256": self.bundle.digest,
-                "precision": manifest.precision,
+                "precision": self.precision,
             },
             "provider": {
                 "engine": f"onnxruntime {onnxruntime.__version__}",
@@ -191,7 +212,7 @@ class GraphSessions:
         return opened[key]
 
     def _open(self, graph: str, sizes: Mapping[str, int]) -> Any:
-        spec = self.bundle.manifest.graphs[graph]
+        spec = self.graphs[graph]
         fixed = {expression: sizes[symbol] // divisor for expression, (symbol, divisor) in spec.symbols.items()}
         options = _options(self.threads, fixed)
         # Without any file given from memory, ONNX Runtime would look for external weights in the working directory.
@@ -200,7 +221,8 @@ class GraphSessions:
             list(external), list(external.values()), [len(data) for data in external.values()]
         )
         try:
-            session = onnxruntime.InferenceSession(self.bundle.graph(graph), options, providers=self.device.providers())
+            data = self.bundle.graph(graph, self.precision)
+            session = onnxruntime.InferenceSession(data, options, providers=self.device.providers())
         except _ERRORS as error:
             if _FULL.search(str(error)):
                 raise OutOfMemory(
