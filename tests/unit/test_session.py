@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -15,9 +15,8 @@ pytest.importorskip("onnx", reason="fake bundles are made with onnx, of the expo
 import fakebundle
 
 from vgan_plugin.bundle import store
-from vgan_plugin.bundle.signature import Graph
 from vgan_plugin.errors import BundleGraph, DeviceMissing, OutOfMemory, PluginFailed
-from vgan_plugin.runtime import providers, session
+from vgan_plugin.runtime import bindings, providers, session
 from vgan_plugin.runtime.session import GraphSessions
 
 
@@ -26,24 +25,21 @@ def bundle(tmp_path_factory: pytest.TempPathFactory) -> store.Bundle:
     return store.load(fakebundle.make(tmp_path_factory.mktemp("b") / "fake"))
 
 
-run_bound, upload = session._run_bound, session._upload
+@dataclass(frozen=True)
+class Elsewhere(providers.Device):
+    """A device whose values are bound, and stay there: the CPU stands in for it."""
 
-
-class OnDevice:
-    """The CPU, reached as a device is: values are bound, and outputs stay there."""
-
-    kind, name, index = "cpu", "cpu", 0
+    kind: str = "cuda"
+    memory = ("cpu", 0)
     provider = "CPUExecutionProvider"
 
-    @staticmethod
-    def providers() -> list:
+    def providers(self) -> list:
         return [("CPUExecutionProvider", {})]
 
 
-class Elsewhere(OnDevice):
-    """A device that is not the CPU, which stands in for it."""
-
-    kind = "cuda"
+def elsewhere(bundle: store.Bundle, monkeypatch: pytest.MonkeyPatch, **how: bool) -> GraphSessions:
+    monkeypatch.setattr(session, "choose", lambda asked: Elsewhere(asked=asked, **how))
+    return GraphSessions(bundle, "cuda", threads=1)
 
 
 def frame(height: int, width: int, seed: int = 0) -> np.ndarray:
@@ -90,11 +86,7 @@ def test_values_that_stay_on_the_device_give_what_arrays_give(
     bundle: store.Bundle, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     plain = GraphSessions(bundle, "cpu", threads=1)
-    bound = GraphSessions(bundle, "cpu", threads=1)
-
-    monkeypatch.setattr(bound, "device", Elsewhere)
-    monkeypatch.setattr(session, "_upload", lambda value, _device: upload(value, OnDevice))
-    monkeypatch.setattr(session, "_run_bound", lambda s, spec, inputs, _device: run_bound(s, spec, inputs, OnDevice))
+    bound = elsewhere(bundle, monkeypatch)
     state: dict[str, object] = {"plain": np.zeros((1, 3, 4, 6), np.float32)}
     state["bound"] = state["plain"]
     for seed in range(3):
@@ -109,20 +101,90 @@ def test_values_that_stay_on_the_device_give_what_arrays_give(
 def test_a_constant_is_uploaded_once_and_what_can_change_each_time(
     bundle: store.Bundle, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    sessions = GraphSessions(bundle, "cpu", threads=1)
-    monkeypatch.setattr(sessions, "device", Elsewhere)
+    sessions = elsewhere(bundle, monkeypatch)
     uploads = []
-    monkeypatch.setattr(session, "_upload", lambda value, _device: uploads.append(value) or upload(value, OnDevice))
-    monkeypatch.setattr(session, "_run_bound", lambda s, spec, inputs, _device: run_bound(s, spec, inputs, OnDevice))
+    monkeypatch.setattr(
+        session, "upload", lambda value, device: uploads.append(value) or bindings.upload(value, device)
+    )
     constant = np.ones((1, 3, 4, 4), np.float32)
     constant.flags.writeable = False
     for value in (1.0, 2.0):
         changing = np.full((1, 3, 4, 4), value, np.float32)
         out = sessions.run("remember", {"features": changing, "state": constant})["state_out"]
         assert np.allclose(sessions.to_numpy(out), (value + 1) / 2)
-    assert len(uploads) == 3
+    assert len(uploads) == 1
     sessions.close()
     assert not sessions._constants
+
+
+def test_what_is_held_is_not_written_over_and_what_is_let_go_is_used_again(
+    bundle: store.Bundle, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sessions = elsewhere(bundle, monkeypatch)
+    encode = lambda seed: sessions.run("encode", {"frame": frame(8, 12, seed)})["features"]  # noqa: E731
+    held = [encode(seed) for seed in range(4)]
+    for seed, value in enumerate(held):
+        np.testing.assert_allclose(sessions.to_numpy(value), means(frame(8, 12, seed)), atol=1e-6)
+    places = {value.data_ptr() for value in held}
+    assert len(places) == 4
+    arrays = [sessions.to_numpy(value) for value in held]
+    del held, value
+    again = [encode(seed + 9) for seed in range(4)]
+    assert {value.data_ptr() for value in again} == places
+    for seed, array in enumerate(arrays):
+        np.testing.assert_allclose(array, means(frame(8, 12, seed)), atol=1e-6)
+
+
+def test_a_cuda_graph_belongs_to_the_places_it_was_captured_for(
+    bundle: store.Bundle, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In a steady stream two states take turns: two graphs. What would need too many runs without one."""
+    ids: list[int] = []
+
+    class Options:
+        def add_run_config_entry(self, key: str, value: str) -> None:
+            assert key == "gpu_graph_id"
+            ids.append(int(value))
+
+    sessions = elsewhere(bundle, monkeypatch, captures=True)
+    run = bindings.onnxruntime.RunOptions()
+    monkeypatch.setattr(bindings.onnxruntime, "RunOptions", Options)
+    with_iobinding = bindings.onnxruntime.InferenceSession.run_with_iobinding
+    monkeypatch.setattr(
+        bindings.onnxruntime.InferenceSession,
+        "run_with_iobinding",
+        lambda self, binding, _: with_iobinding(self, binding, run),
+    )
+    features = sessions.run("encode", {"frame": frame(8, 8)})["features"]
+    state = np.zeros((1, 3, 4, 4), np.float32)
+    ids.clear()
+    for _ in range(8):
+        state = sessions.run("remember", {"features": features, "state": state})["state_out"]
+    assert ids[1:] == [2, 3] * 3 + [2]  # after the first, whose state came from the host
+    assert bindings.MOST_CAPTURED < 40
+    held = [sessions.run("encode", {"frame": frame(8, 8)}) for _ in range(40)]
+    assert len(held) == 40
+    assert ids[-1] == -1
+    assert 0 not in ids
+
+
+def test_where_cuda_graphs_cannot_be_captured_it_goes_on_without_and_says_so(
+    bundle: store.Bundle, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sessions = elsewhere(bundle, monkeypatch, captures=True)
+    real = session.onnxruntime.InferenceSession
+
+    def opened(*args: object, **how: object) -> object:
+        if sessions.device.captures:
+            raise RuntimeError("This session cannot use the graph capture feature as requested by the user")
+        return real(*args, **how)
+
+    monkeypatch.setattr(session.onnxruntime, "InferenceSession", opened)
+    features = sessions.run("encode", {"frame": frame(8, 8)})["features"]
+    np.testing.assert_allclose(sessions.to_numpy(features), means(frame(8, 8)), atol=1e-6)
+    provider = sessions.provenance["provider"]
+    assert not provider["cuda_graphs"]
+    assert "cannot be captured" in provider["fallback"]
 
 
 def test_several_targets_in_one_call_are_the_same_bytes_as_one_by_one(bundle: store.Bundle) -> None:
@@ -258,10 +320,10 @@ def test_a_run_that_fails_on_the_way_is_a_failed_plugin_and_not_a_wrong_bundle(
 ) -> None:
     sessions = GraphSessions(bundle, "cpu", threads=1)
 
-    def broken(*_: object) -> list:
+    def broken(_: object) -> list:
         raise RuntimeError("device lost")
 
-    monkeypatch.setattr(sessions, "_run", broken)
+    monkeypatch.setattr(sessions, "_session", lambda *_: broken)
     with pytest.raises(PluginFailed, match="failed on cpu: device lost"):
         sessions.run("encode", {"frame": frame(8, 8)})
 
@@ -281,10 +343,10 @@ def test_a_run_that_the_memory_does_not_hold_is_told_from_other_failures(
 ) -> None:
     sessions = GraphSessions(bundle, "cpu", threads=1)
 
-    def full(*_: object) -> list:
+    def full(_: object) -> list:
         raise error
 
-    monkeypatch.setattr(sessions, "_run", full)
+    monkeypatch.setattr(sessions, "_session", lambda *_: full)
     with pytest.raises(OutOfMemory, match="failed on cpu"):
         sessions.run("encode", {"frame": frame(8, 8)})
 
@@ -292,7 +354,7 @@ def test_a_run_that_the_memory_does_not_hold_is_told_from_other_failures(
 def test_two_bundles_on_one_device_never_run_at_once(bundle: store.Bundle, monkeypatch: pytest.MonkeyPatch) -> None:
     running, most = 0, 0
 
-    def slow(_: object, spec: Graph, __: object) -> list:
+    def slow(_: object) -> list:
         nonlocal running, most
         running += 1
         most = max(most, running)
@@ -303,7 +365,7 @@ def test_two_bundles_on_one_device_never_run_at_once(bundle: store.Bundle, monke
     workers = []
     for _ in range(3):
         sessions = GraphSessions(bundle, "cpu", threads=1)
-        monkeypatch.setattr(sessions, "_run", slow)
+        monkeypatch.setattr(sessions, "_session", lambda *_: slow)
         workers.append(threading.Thread(target=sessions.run, args=("encode", {"frame": frame(8, 8)})))
     for worker in workers:
         worker.start()

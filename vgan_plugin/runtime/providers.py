@@ -29,6 +29,9 @@ WHEELS = ("onnxruntime", "onnxruntime-gpu", "onnxruntime-directml", "onnxruntime
 CPU = "CPUExecutionProvider"
 CUDA = "CUDAExecutionProvider"
 
+CAPTURE = "VGAN_CUDA_GRAPHS"
+"""Environment variable: 1 = capture CUDA graphs. Not by default: a host may use CUDA elsewhere in the process."""
+
 _DEVICE = re.compile(r"auto|cpu|cuda(?::(?P<index>\d{1,3}))?")
 # y = Identity(x), one float, opset 13: the smallest model that shows which provider a session gets.
 _PROBE = (
@@ -46,17 +49,24 @@ class Device:
         index: which one, for CUDA.
         asked: the device string this answers.
         fallback: why ``auto`` found no CUDA device; empty when nothing less runs than was asked for.
+        captures: whether CUDA graphs are captured: faster, but while one is, nobody else in the process may use CUDA.
     """
 
     kind: str
     index: int = 0
     asked: str = "cpu"
     fallback: str = ""
+    captures: bool = False
 
     @property
     def name(self) -> str:
         """``cpu`` or ``cuda:N``."""
         return self.kind if self.kind == "cpu" else f"{self.kind}:{self.index}"
+
+    @property
+    def memory(self) -> tuple[str, int]:
+        """Where its values lie, in ONNX Runtime's words."""
+        return self.kind, self.index
 
     @property
     def provider(self) -> str:
@@ -74,6 +84,7 @@ class Device:
             "cudnn_conv_use_max_workspace": "1",
             "arena_extend_strategy": "kSameAsRequested",
             "use_tf32": "0",
+            "enable_cuda_graph": str(int(self.captures)),
         }
         return [(CUDA, options), (CPU, {})]
 
@@ -98,7 +109,7 @@ def choose(device: str) -> Device:
     index = int(match["index"] or 0)
     why = why_no_cuda(index)
     if not why:
-        return Device("cuda", index, device)
+        return Device("cuda", index, device, captures=os.environ.get(CAPTURE, "") not in ("", "0"))
     if device == "auto":
         return Device("cpu", 0, device, why)
     raise DeviceMissing(

@@ -1,8 +1,8 @@
 """Runs a bundle's graphs: one prepared session per graph and size, named tensors in, named tensors out.
 
 On the CPU, values are NumPy arrays: a plain run copies no more than prepared bindings do (measured: equal CPU time at
-1920x1088). On CUDA, outputs stay on the device as OrtValues and go into the next graph as they are; only what
-`to_numpy` is asked for visits the host.
+1920x1088). On CUDA, outputs stay on the device as OrtValues and go into the next graph as they are (see `bindings`);
+only what `to_numpy` is asked for visits the host.
 """
 
 from __future__ import annotations
@@ -11,6 +11,8 @@ import re
 import threading
 from collections import Counter, OrderedDict, defaultdict
 from collections.abc import Callable, Mapping
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -23,10 +25,13 @@ from onnxruntime.capi import onnxruntime_pybind11_state as native
 from vgan_plugin.bundle.signature import Graph, Tensor
 from vgan_plugin.bundle.store import Bundle
 from vgan_plugin.errors import BundleError, BundleGraph, DeviceMissing, OutOfMemory, PluginFailed
+from vgan_plugin.runtime.bindings import Bound, upload
 from vgan_plugin.runtime.providers import Device, choose, physical_cores
 
 Value: TypeAlias = NDArray[Any] | OrtValue
 """A tensor: a NumPy array, or a value that stays on the device."""
+Run: TypeAlias = Callable[[Mapping[str, Value]], list[Value]]
+"""An opened graph: inputs by name to outputs in order."""
 
 _CONSTANTS = 16
 """Constant arrays whose copies on the device are kept."""
@@ -65,7 +70,7 @@ class GraphSessions:
 
     Attributes:
         bundle: the verified bundle.
-        device: where it runs, and why there when more was hoped for (`device.fallback`).
+        device: where and how it runs, and why so when more was hoped for (`device.fallback`).
         precision: what the graphs compute in, ``fp32`` or ``fp16``.
         graphs: their signatures.
         threads: CPU threads a session uses.
@@ -106,11 +111,12 @@ class GraphSessions:
         self.graphs = bundle.manifest.graphs_in(self.precision)
         self.threads = threads or physical_cores()
         self._kept = sizes
-        self._sessions: OrderedDict[tuple[int, int], dict[tuple[str, int], Any]] = OrderedDict()
+        self._sessions: OrderedDict[tuple[int, int], dict[tuple[str, int], Run]] = OrderedDict()
         self._nodes: dict[str, Counter[str]] = {}
         self._elsewhere: dict[str, Counter[str]] = {}
         self._constants: OrderedDict[int, tuple[NDArray[Any], Value]] = OrderedDict()
-        self._lock = _locks[self.device.name]
+        # While a CUDA graph is captured, nothing else in the process may use CUDA, be it another device.
+        self._lock = _locks["cuda" if self.device.captures else self.device.name]
 
     def prepare(self, height: int, width: int) -> None:
         """Open every graph for a size (multiples of the stride) with one target a call.
@@ -146,9 +152,9 @@ class GraphSessions:
         spec = self.graphs[graph]
         sizes = _sizes(graph, spec, inputs, size)
         with self._lock:
-            session = self._session(graph, sizes)
+            run = self._session(graph, sizes)
             try:
-                outputs = self._run(session, spec, inputs)
+                outputs = run({t.name: self._placed(inputs[t.name], t) for t in spec.inputs})
             except _ERRORS as error:
                 kind = OutOfMemory if isinstance(error, MemoryError) or _FULL.search(str(error)) else PluginFailed
                 raise kind(
@@ -163,7 +169,10 @@ class GraphSessions:
 
     def to_numpy(self, value: Value) -> NDArray[Any]:
         """A value as a NumPy array in host memory."""
-        return value if isinstance(value, np.ndarray) else np.asarray(value.numpy())
+        if isinstance(value, np.ndarray):
+            return value
+        array: NDArray[Any] = value.numpy()
+        return array if array.base is None else array.copy()  # no view of memory that a later run writes to
 
     @property
     def provenance(self) -> dict[str, Any]:
@@ -185,6 +194,7 @@ class GraphSessions:
                 "asked": self.device.asked,
                 "device": self.device.name,
                 "provider": self.device.provider,
+                "cuda_graphs": self.device.captures,
                 "nodes": dict(nodes),
                 "elsewhere": dict(elsewhere.most_common()),
                 "threads": self.threads,
@@ -198,7 +208,7 @@ class GraphSessions:
             self._sessions.clear()
             self._constants.clear()
 
-    def _session(self, graph: str, sizes: Mapping[str, int]) -> Any:
+    def _session(self, graph: str, sizes: Mapping[str, int]) -> Run:
         size = (sizes["H"], sizes["W"])
         if size not in self._sessions:
             self._sessions[size] = {}
@@ -211,10 +221,11 @@ class GraphSessions:
             opened[key] = self._open(graph, sizes)
         return opened[key]
 
-    def _open(self, graph: str, sizes: Mapping[str, int]) -> Any:
+    def _open(self, graph: str, sizes: Mapping[str, int]) -> Run:
         spec = self.graphs[graph]
         fixed = {expression: sizes[symbol] // divisor for expression, (symbol, divisor) in spec.symbols.items()}
         options = _options(self.threads, fixed)
+        options.enable_mem_pattern = not self.device.captures
         # Without any file given from memory, ONNX Runtime would look for external weights in the working directory.
         external = self.bundle.external() or {"none": b"\0"}
         options.add_external_initializers_from_files_in_memory(
@@ -224,6 +235,10 @@ class GraphSessions:
             data = self.bundle.graph(graph, self.precision)
             session = onnxruntime.InferenceSession(data, options, providers=self.device.providers())
         except _ERRORS as error:
+            if self.device.captures and "graph capture" in str(error):
+                why = f"CUDA graphs cannot be captured ({_first_line(error)})"
+                self.device = replace(self.device, captures=False, fallback=why)
+                return self._open(graph, sizes)
             if _FULL.search(str(error)):
                 raise OutOfMemory(
                     f"Graph {graph!r} does not fit into {self.device.name}",
@@ -250,24 +265,20 @@ class GraphSessions:
             if part.ep_name != self.device.provider:
                 elsewhere.update(node.op_type for node in part.get_nodes())
         self._nodes[graph], self._elsewhere[graph] = counts, elsewhere
-        return session
-
-    def _run(self, session: Any, spec: Graph, inputs: Mapping[str, Value]) -> list[Value]:
         if self.device.kind == "cpu":
-            feed = {t.name: _array(self.to_numpy(inputs[t.name]), t) for t in spec.inputs}
-            return list(session.run([t.name for t in spec.outputs], feed))
-        typed = {t.name: _typed(inputs[t.name], t) for t in spec.inputs}
-        return _run_bound(session, spec, {name: self._placed(value) for name, value in typed.items()}, self.device)
+            return partial(session.run, [t.name for t in spec.outputs])
+        return Bound(session, spec, sizes, self.device).run
 
-    def _placed(self, value: Value) -> Value:
-        """A value on the device. Arrays that nobody may write to are constants: they are uploaded once."""
+    def _placed(self, value: Value, tensor: Tensor) -> Value:
+        """An input as a session takes it. Arrays that nobody may write to are constants: they are uploaded once."""
         if not isinstance(value, np.ndarray):
             return value
-        if value.flags.writeable:
-            return _upload(value, self.device)
-        key = id(value)  # it stays the array's own as long as the array is kept here
+        typed = np.ascontiguousarray(value, dtype=tensor.dtype)
+        if self.device.kind == "cpu" or typed.flags.writeable:
+            return typed
+        key = id(typed)  # it stays the array's own as long as the array is kept here
         if key not in self._constants:
-            self._constants[key] = (value, _upload(value, self.device))
+            self._constants[key] = (typed, upload(typed, self.device))
             while len(self._constants) > _CONSTANTS:
                 self._constants.popitem(last=False)
         self._constants.move_to_end(key)
@@ -311,21 +322,6 @@ def open_alone(
     return run
 
 
-def _upload(value: NDArray[Any], device: Device) -> Value:
-    return OrtValue.ortvalue_from_numpy(np.ascontiguousarray(value), device.kind, device.index)
-
-
-def _run_bound(session: Any, spec: Graph, inputs: Mapping[str, Value], device: Device) -> list[Value]:
-    """Run with inputs, values on the device, and outputs bound to it. The caller holds the inputs meanwhile."""
-    binding = session.io_binding()
-    for tensor in spec.inputs:
-        binding.bind_ortvalue_input(tensor.name, inputs[tensor.name])
-    for tensor in spec.outputs:
-        binding.bind_output(tensor.name, device.kind, device.index)
-    session.run_with_iobinding(binding)
-    return list(binding.get_outputs())
-
-
 def _sizes(graph: str, spec: Graph, inputs: Mapping[str, Value], size: tuple[int, int] | None) -> dict[str, int]:
     """H, W and N of one run, from the inputs' shapes (and `size`, which they must agree with)."""
     if set(inputs) != {tensor.name for tensor in spec.inputs}:
@@ -355,14 +351,6 @@ def _verify(graph: str, spec: Graph, session: Any, sizes: Mapping[str, int]) -> 
             )
             if got.type != _TYPES[tensor.dtype] or not same:
                 raise _not_as_said(graph, f"{tensor.name!r} is {got.type} {known}, not {tensor.dtype} {wanted}")
-
-
-def _array(value: NDArray[Any], tensor: Tensor) -> NDArray[Any]:
-    return np.ascontiguousarray(value, dtype=tensor.dtype)
-
-
-def _typed(value: Value, tensor: Tensor) -> Value:
-    return _array(value, tensor) if isinstance(value, np.ndarray) else value
 
 
 def _shape(value: Value) -> list[int]:
