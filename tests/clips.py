@@ -14,6 +14,13 @@ import numpy as np
 
 from vgan_plugin.types import Colour, Frame, PixelFormat
 
+FORMATS = [
+    "yuv420p", "yuvj420p", "yuv422p", "yuv444p", "yuv411p", "yuv410p", "yuv440p", "yuva420p", "yuva444p10le",
+    "yuv420p9le", "yuv420p10le", "yuv422p10le", "yuv444p10le", "yuv420p12le", "yuv422p12le", "yuv444p12le",
+    "yuv440p10le", "yuv420p14le", "yuv420p16le", "yuv422p16le", "yuv444p16le", "gray", "gray10le", "gray12le",
+    "gray16le", "gbrp", "gbrap", "gbrp10le", "gbrp12le", "gbrp16le",
+]  # fmt: skip
+MATRICES = (0, 1, 2, 4, 5, 6, 7, 8, 9, 10)
 SOUND = {".mp4": "aac", ".mov": "aac", ".m4v": "aac", ".webm": "libopus", ".ts": "mp2", ".avi": "pcm_s16le"}
 
 
@@ -35,6 +42,14 @@ def _plane(full: np.ndarray, rows: int, columns: int, shift_x: int, shift_y: int
     down, across = 1 << shift_y, 1 << shift_x
     full = np.pad(full, ((0, rows * down - full.shape[0]), (0, columns * across - full.shape[1])), mode="edge")
     return full.reshape(rows, down, columns, across).mean((1, 3))
+
+
+def noise(name: str, width: int, height: int, colour: Colour | None = None, seed: int = 0) -> Frame:
+    """A frame of noise in every code value."""
+    form = PixelFormat.parse(name)
+    rng = np.random.default_rng(seed)
+    shapes = [form.plane_shape(i, width, height) for i in range(form.planes)]
+    return Frame(tuple(rng.integers(0, 1 << form.bits, s).astype(form.dtype) for s in shapes), form, colour or Colour())
 
 
 def moving_frames(

@@ -4,26 +4,12 @@ from fractions import Fraction
 
 import numpy as np
 import pytest
+from clips import FORMATS, MATRICES, noise
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from vgan_plugin.pixels.colour import alpha, from_rgb, to_rgb
 from vgan_plugin.types import Colour, Frame, PixelFormat
-
-FORMATS = [
-    "yuv420p", "yuvj420p", "yuv422p", "yuv444p", "yuv411p", "yuv410p", "yuv440p", "yuva420p", "yuva444p10le",
-    "yuv420p9le", "yuv420p10le", "yuv422p10le", "yuv444p10le", "yuv420p12le", "yuv422p12le", "yuv444p12le",
-    "yuv440p10le", "yuv420p14le", "yuv420p16le", "yuv422p16le", "yuv444p16le", "gray", "gray10le", "gray12le",
-    "gray16le", "gbrp", "gbrap", "gbrp10le", "gbrp12le", "gbrp16le",
-]  # fmt: skip
-MATRICES = (0, 1, 2, 4, 5, 6, 7, 8, 9, 10)
-
-
-def noise(name: str, width: int, height: int, colour: Colour | None = None, seed: int = 0) -> Frame:
-    form = PixelFormat.parse(name)
-    rng = np.random.default_rng(seed)
-    shapes = [form.plane_shape(i, width, height) for i in range(form.planes)]
-    return Frame(tuple(rng.integers(0, 1 << form.bits, s).astype(form.dtype) for s in shapes), form, colour or Colour())
 
 
 def flat(name: str, values: tuple[int, ...], colour: Colour) -> Frame:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +12,7 @@ import pytest
 
 pytest.importorskip("onnx", reason="fake bundles are made with onnx, of the export extra")
 
+import elsewhere
 import fakebundle
 
 from vgan_plugin.bundle import store
@@ -23,23 +24,6 @@ from vgan_plugin.runtime.session import GraphSessions
 @pytest.fixture(scope="module")
 def bundle(tmp_path_factory: pytest.TempPathFactory) -> store.Bundle:
     return store.load(fakebundle.make(tmp_path_factory.mktemp("b") / "fake"))
-
-
-@dataclass(frozen=True)
-class Elsewhere(providers.Device):
-    """A device whose values are bound, and stay there: the CPU stands in for it."""
-
-    kind: str = "cuda"
-    memory = ("cpu", 0)
-    provider = "CPUExecutionProvider"
-
-    def providers(self) -> list:
-        return [("CPUExecutionProvider", {})]
-
-
-def elsewhere(bundle: store.Bundle, monkeypatch: pytest.MonkeyPatch, **how: bool) -> GraphSessions:
-    monkeypatch.setattr(session, "choose", lambda asked: Elsewhere(asked=asked, **how))
-    return GraphSessions(bundle, "cuda", threads=1)
 
 
 def frame(height: int, width: int, seed: int = 0) -> np.ndarray:
@@ -82,11 +66,9 @@ def test_outputs_of_one_graph_go_into_the_next_and_nothing_is_remembered_between
     assert first.tobytes() == chain().tobytes()
 
 
-def test_values_that_stay_on_the_device_give_what_arrays_give(
-    bundle: store.Bundle, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_values_that_stay_on_the_device_give_what_arrays_give(bundle: store.Bundle) -> None:
     plain = GraphSessions(bundle, "cpu", threads=1)
-    bound = elsewhere(bundle, monkeypatch)
+    bound = elsewhere.sessions(bundle)
     state: dict[str, object] = {"plain": np.zeros((1, 3, 4, 6), np.float32)}
     state["bound"] = state["plain"]
     for seed in range(3):
@@ -101,7 +83,7 @@ def test_values_that_stay_on_the_device_give_what_arrays_give(
 def test_a_constant_is_uploaded_once_and_what_can_change_each_time(
     bundle: store.Bundle, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    sessions = elsewhere(bundle, monkeypatch)
+    sessions = elsewhere.sessions(bundle)
     uploads = []
     monkeypatch.setattr(
         session, "upload", lambda value, device: uploads.append(value) or bindings.upload(value, device)
@@ -117,10 +99,8 @@ def test_a_constant_is_uploaded_once_and_what_can_change_each_time(
     assert not sessions._constants
 
 
-def test_what_is_held_is_not_written_over_and_what_is_let_go_is_used_again(
-    bundle: store.Bundle, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    sessions = elsewhere(bundle, monkeypatch)
+def test_what_is_held_is_not_written_over_and_what_is_let_go_is_used_again(bundle: store.Bundle) -> None:
+    sessions = elsewhere.sessions(bundle)
     encode = lambda seed: sessions.run("encode", {"frame": frame(8, 12, seed)})["features"]  # noqa: E731
     held = [encode(seed) for seed in range(4)]
     for seed, value in enumerate(held):
@@ -146,7 +126,7 @@ def test_a_cuda_graph_belongs_to_the_places_it_was_captured_for(
             assert key == "gpu_graph_id"
             ids.append(int(value))
 
-    sessions = elsewhere(bundle, monkeypatch, captures=True)
+    sessions = elsewhere.sessions(bundle, captures=True)
     run = bindings.onnxruntime.RunOptions()
     monkeypatch.setattr(bindings.onnxruntime, "RunOptions", Options)
     with_iobinding = bindings.onnxruntime.InferenceSession.run_with_iobinding
@@ -171,7 +151,7 @@ def test_a_cuda_graph_belongs_to_the_places_it_was_captured_for(
 def test_where_cuda_graphs_cannot_be_captured_it_goes_on_without_and_says_so(
     bundle: store.Bundle, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    sessions = elsewhere(bundle, monkeypatch, captures=True)
+    sessions = elsewhere.sessions(bundle, captures=True)
     real = session.onnxruntime.InferenceSession
 
     def opened(*args: object, **how: object) -> object:

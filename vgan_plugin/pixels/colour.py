@@ -67,6 +67,24 @@ def _planes_are_gbr(form: PixelFormat, colour: Colour) -> bool:
     return form.family == "rgb" or (colour.matrix == 0 and form.family == "yuv" and form.shift_x == form.shift_y == 0)
 
 
+def matrices(form: PixelFormat, colour: Colour) -> tuple[Matrix, Matrix, Matrix, Matrix]:
+    """The conversion in numbers, for whoever converts elsewhere: rgb = W codes + b, codes = V rgb + c.
+
+    Returns: W (3, planes), b (3,), V (planes, 3), c (planes,); planes are those of colour, codes are not rounded.
+    """
+    offset, span, chroma_offset, chroma_span = _levels(form, colour)
+    if _planes_are_gbr(form, colour):
+        order = np.eye(3)[[2, 0, 1]]
+        return order / span, np.full(3, -offset / span), order.T * span, np.full(3, offset)
+    forward = _to_rgb_matrix(colour)
+    back = np.asarray(np.linalg.inv(forward), np.float64)
+    if form.family == "gray":
+        return np.full((3, 1), 1 / span), np.full(3, -offset / span), back[:1] * span, np.array([offset])
+    spans, offsets = np.array([span, chroma_span, chroma_span]), np.array([offset, chroma_offset, chroma_offset])
+    weights: Matrix = forward / spans
+    return weights, -weights @ offsets, back * spans[:, None], offsets
+
+
 def to_rgb(frame: Frame) -> RGB:
     """The picture as RGB: matrix and range undone, transfer left as it is.
 

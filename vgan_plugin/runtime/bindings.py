@@ -26,7 +26,9 @@ _NOT_CAPTURED = -1
 
 def upload(value: NDArray[Any], device: Device) -> OrtValue:
     """A copy of an array on the device."""
-    return OrtValue.ortvalue_from_numpy(np.ascontiguousarray(value), *device.memory)
+    place = OrtValue.ortvalue_from_shape_and_type(list(value.shape), value.dtype, *device.memory)
+    place.update_inplace(np.ascontiguousarray(value))
+    return place
 
 
 class Bound:

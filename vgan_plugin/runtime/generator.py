@@ -23,6 +23,7 @@ from vgan_plugin.errors import TaskMissing
 from vgan_plugin.pixels.colour import alpha, from_rgb, to_rgb
 from vgan_plugin.pixels.extrapolate import extrapolate
 from vgan_plugin.pixels.planes import composite, pad
+from vgan_plugin.runtime.planes import DevicePlanes
 from vgan_plugin.runtime.session import GraphSessions, Value
 from vgan_plugin.runtime.simple import nearest
 from vgan_plugin.types import RGB, Frame, GeneratorInfo, Made, Mask, OpenRequest, Reference, RenderRequest
@@ -78,6 +79,7 @@ class RecurrentGenerator:
         self._state = tuple(t.name.removeprefix("next_") for t in manifest.graphs["remember"].outputs)
         self._read = {graph: [t.name for t in manifest.graphs[graph].inputs] for graph in ("render", "remember")}
         self._sessions = sessions
+        self._planes = None if sessions.device.kind == "cpu" else DevicePlanes(sessions)
 
     @property
     def provenance(self) -> Mapping[str, Any]:
@@ -97,7 +99,7 @@ class RecurrentGenerator:
         padded = self._pad(frame)
         size = (padded.height, padded.width)
         trust = _ones(size) if valid is None else _plane(valid, size)
-        tensors = self._sessions.run("encode", {"frame": to_rgb(padded)[None], "valid": trust}, size)
+        tensors = self._sessions.run("encode", {"frame": self._rgb(padded), "valid": trust}, size)
         return Features(tensors, size, valid)
 
     def remember(self, features: Features, previous: Features | None, dt: Fraction, state: Any) -> Any:
@@ -208,19 +210,37 @@ class RecurrentGenerator:
         if known is None or mask is None:
             inputs |= {"known": _zeros((1, 3, *size)), "mask": _ones(size)}
         else:
-            inputs |= {"known": to_rgb(self._pad(known))[None], "mask": _plane(mask, size)}
+            inputs |= {"known": self._rgb(self._pad(known)), "mask": _plane(mask, size)}
         outputs = self._sessions.run("render", inputs, size)
-        height, width = request.like.height, request.like.width
-        rgb: RGB = self._sessions.to_numpy(outputs["rgb"])[0, :, :height, :width]
-        sure = self._sessions.to_numpy(outputs["confidence"])[0, 0, :height, :width]
-        if not math.isfinite(float(rgb.sum()) + float(sure.sum())):  # a sum holds every NaN, and needs no memory
-            raise ArithmeticError("the network gave no numbers")
-        see_through = None if near is None else alpha(near.frame)  # the network knows no alpha
-        frame = from_rgb(rgb, request.like, request.pts, request.time_base, see_through)
+        frame, sure = self._seen(outputs, request, None if near is None else near.frame)
         if known is None or mask is None:
             return Made(frame, float(sure.mean()), map=sure)
         confidence = float(sure[mask].mean()) if mask.any() else 1.0
         return Made(composite(frame, known, mask), confidence, map=sure)
+
+    def _rgb(self, padded: Frame) -> Value:
+        return to_rgb(padded)[None] if self._planes is None else self._planes.to_rgb(padded)
+
+    def _seen(
+        self, outputs: Mapping[str, Value], request: RenderRequest, near: Frame | None
+    ) -> tuple[Frame, Confidence]:
+        """The frame that the network gave, and its confidence; alpha, of which the network knows nothing, is that of
+        `near`.
+        """
+        like = request.like
+        if self._planes is not None and self._planes.takes(like):
+            planes, sure, finite = self._planes.from_rgb(outputs["rgb"], outputs["confidence"], like)
+            if like.format.alpha:
+                planes += ((near or like).planes[-1],)
+            frame = replace(like, planes=planes, pts=request.pts, time_base=request.time_base, corrupt=False)
+        else:
+            rgb: RGB = self._sessions.to_numpy(outputs["rgb"])[0, :, : like.height, : like.width]
+            sure = self._sessions.to_numpy(outputs["confidence"])[0, 0, : like.height, : like.width]
+            finite = math.isfinite(float(rgb.sum()) + float(sure.sum()))  # a sum holds every NaN, and needs no memory
+            frame = from_rgb(rgb, like, request.pts, request.time_base, None if near is None else alpha(near))
+        if not finite:
+            raise ArithmeticError("the network gave no numbers")
+        return frame, sure
 
     def close(self) -> None:
         """Free the sessions."""

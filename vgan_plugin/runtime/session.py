@@ -39,6 +39,7 @@ _TYPES = {
     "float32": "tensor(float)",
     "float16": "tensor(float16)",
     "uint8": "tensor(uint8)",
+    "uint16": "tensor(uint16)",
     "int64": "tensor(int64)",
     "bool": "tensor(bool)",
 }
@@ -108,7 +109,8 @@ class GraphSessions:
             )
         self.device: Device = choose(device)
         self.precision = precision or known[-1 if self.device.kind == "cuda" else 0]
-        self.graphs = bundle.manifest.graphs_in(self.precision)
+        self.graphs = dict(bundle.manifest.graphs_in(self.precision))
+        self._added: dict[str, bytes] = {}
         self.threads = threads or physical_cores()
         self._kept = sizes
         self._sessions: OrderedDict[tuple[int, int], dict[tuple[str, int], Run]] = OrderedDict()
@@ -131,11 +133,15 @@ class GraphSessions:
             for name in self.graphs:
                 self._session(name, {"H": height, "W": width, "N": 1})
 
+    def add(self, name: str, spec: Graph, data: bytes) -> None:
+        """Take in a graph that is not the bundle's: it is opened and run as the others are."""
+        self.graphs[name], self._added[name] = spec, data
+
     def run(self, graph: str, inputs: Mapping[str, Value], size: tuple[int, int] | None = None) -> dict[str, Value]:
         """Run one graph.
 
         Args:
-            graph: ``encode``, ``remember``, ``render`` or ``seed``.
+            graph: ``encode``, ``remember``, ``render``, ``seed``, or one that was added.
             inputs: every input by name, of the manifest's shape; NumPy arrays are cast to its dtype, values that an
                 earlier run on this device gave go in as they are.
             size: padded (height, width); None = what the inputs' shapes say.
@@ -232,7 +238,7 @@ class GraphSessions:
             list(external), list(external.values()), [len(data) for data in external.values()]
         )
         try:
-            data = self.bundle.graph(graph, self.precision)
+            data = self._added.get(graph) or self.bundle.graph(graph, self.precision)
             session = onnxruntime.InferenceSession(data, options, providers=self.device.providers())
         except _ERRORS as error:
             if self.device.captures and "graph capture" in str(error):
