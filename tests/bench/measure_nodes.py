@@ -70,20 +70,18 @@ def main() -> None:
                 bundle, "encode", sizes, {"frame": to_rgb(frame)[None], "valid": one}, folder
             )
             seen.append(outputs)
-        inputs = {name: seen[1][name] for name in ("d16", "y16", "f16")}
-        inputs |= {f"previous_{name}": seen[0][name] for name in ("d16", "y16")}
+        inputs = {**seen[1], **{f"previous_{name}": value for name, value in seen[0].items()}}
         for tensor in bundle.manifest.graphs["remember"].inputs:
-            if tensor.name not in inputs:
-                inputs[tensor.name] = np.zeros(tensor.resolve(sizes), np.float32)
+            inputs.setdefault(tensor.name, np.zeros(tensor.resolve(sizes), np.float32))
         inputs["dt"] = np.ones(1, np.float32)
         state, found["remember"] = profiled(bundle, "remember", sizes, inputs, folder)
         inputs = {
             f"{side}_{name}": value for side, which in zip("ab", seen, strict=True) for name, value in which.items()
         }
-        inputs |= {"hidden": state["next_hidden"], "before": np.float32([-0.5]), "after": np.float32([0.5])}
-        inputs |= {"known": np.zeros_like(seen[0]["image"][:, :3]), "mask": one}
-        noise = next(tensor for tensor in bundle.manifest.graphs["render"].inputs if tensor.name == "noise")
-        inputs["noise"] = np.zeros(noise.resolve(sizes), np.float32)
+        inputs |= {name.removeprefix("next_"): value for name, value in state.items()}
+        inputs |= {"before": np.float32([-0.5]), "after": np.float32([0.5]), "mask": one}
+        for tensor in bundle.manifest.graphs["render"].inputs:
+            inputs.setdefault(tensor.name, np.zeros(tensor.resolve(sizes), np.float32))
         _, found["render"] = profiled(bundle, "render", sizes, inputs, folder)
     for graph, nodes in found.items():
         by_operator, by_kind = Counter[str](), Counter[tuple[str, str]]()
