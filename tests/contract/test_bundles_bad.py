@@ -71,12 +71,12 @@ def escape(name: str) -> Callable[[dict[str, Any]], None]:
     return change
 
 
-def halved(name: str) -> Callable[[dict[str, Any]], None]:
+def in_half(name: str) -> Callable[[dict[str, Any]], None]:
     """Half-precision graphs, one of whose inputs is called otherwise than in the others."""
 
     def change(data: dict[str, Any]) -> None:
-        data["half"] = json.loads(json.dumps(data["graphs"]))
-        data["half"]["render"]["inputs"][0]["name"] = name
+        data["variants"] = {"fp16": json.loads(json.dumps(data["graphs"]))}
+        data["variants"]["fp16"]["render"]["inputs"][0]["name"] = name
 
     return change
 
@@ -90,10 +90,11 @@ WRONG: list[tuple[Callable[[dict[str, Any]], None], type[BundleError], str]] = [
     *(
         (drop(key), BundleError, f'"{key}" is missing')
         for key in good()
-        if key not in ("format", "weights", "cell", "half")
+        if key not in ("format", "weights", "cell", "variants")
     ),
-    (put("half", value={"encode": 1}), BundleGraph, "missing: remember"),
-    (halved("noise"), BundleGraph, "half precision are not"),
+    (put("variants", value={"fp16": {"encode": 1}}), BundleGraph, "missing: remember"),
+    (put("variants", value={"fp8": {}}), BundleError, "not one of fp32"),
+    (in_half("noise"), BundleGraph, "in fp16 are not those"),
     *((drop("training", key), BundleError, f'"{key}" is missing') for key in good()["training"]),
     (drop("graphs", "render"), BundleGraph, "missing: render"),
     (put("graphs", "decode", value={}), BundleGraph, "unknown: 'decode'"),

@@ -24,7 +24,7 @@ FILE_NAME = "bundle.json"
 TASKS = ("fill", "interpolate", "inpaint", "predict", "synthesize")
 GRAPHS = ("encode", "remember", "render", "seed")
 """Graphs a bundle may hold; the first three it must."""
-PRECISIONS = ("fp32", "fp16")
+PRECISIONS = ("fp32", "fp16", "int8")
 CELLS = ("rnn", "lstm", "gru")
 
 MAX_MANIFEST = 1 << 20
@@ -87,7 +87,7 @@ class Manifest:
         parity: the report of trained network against exported graphs.
         cell: the recurrent cell: one of `CELLS`, or None where it is something else or not said.
         weights: file of external weights that the graphs share, or None when each carries its own.
-        half: the same graphs once more, for devices that are fast in half precision; empty where there are none.
+        variants: the same graphs in other precisions, which some devices are faster in.
         files: SHA-256 of every file by relative path; filled in by `write`.
     """
 
@@ -109,17 +109,17 @@ class Manifest:
     parity: Mapping[str, Any]
     cell: str | None = None
     weights: str | None = None
-    half: Mapping[str, Graph] = field(default_factory=dict)
+    variants: Mapping[str, Mapping[str, Graph]] = field(default_factory=dict)
     files: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def precisions(self) -> tuple[str, ...]:
         """What it can compute in; what `graphs` compute in first."""
-        return (self.precision, "fp16") if self.half else (self.precision,)
+        return (self.precision, *self.variants)
 
     def graphs_in(self, precision: str | None = None) -> Mapping[str, Graph]:
         """The graphs that compute in one of `precisions`; None: in the first one."""
-        return self.graphs if precision in (None, self.precision) else self.half
+        return self.graphs if precision in (None, self.precision) else self.variants[precision]
 
     def to_json(self) -> dict[str, Any]:
         """This manifest as the object that `bundle.json` holds."""
@@ -149,7 +149,7 @@ class Manifest:
             "parity": dict(self.parity),
             "cell": self.cell,
             "weights": self.weights,
-            "half": _graphs_json(self.half),
+            "variants": {precision: _graphs_json(graphs) for precision, graphs in self.variants.items()},
             "files": dict(self.files),
         }
 
@@ -230,18 +230,26 @@ def parse(data: object) -> Manifest:
         parity=_get(data, "parity", dict),
         cell=None if data.get("cell") is None else _one_of(data, "cell", CELLS),
         weights=data.get("weights"),
-        half=_graphs(_get(data, "half", dict), files, stride) if data.get("half") else {},
+        variants=_variants(_get(data, "variants", dict), files, stride) if "variants" in data else {},
         files=files,
     )
     if manifest.weights is not None and (not isinstance(manifest.weights, str) or manifest.weights not in files):
         raise _wrong(f'"weights" names {manifest.weights!r}, which "files" does not list')
-    if manifest.half and _untyped(manifest.half) != _untyped(manifest.graphs):
-        raise BundleGraph(
-            "The graphs for half precision are not those of the bundle",
-            "their tensors differ in more than dtypes",
-            "export the bundle again",
-        )
+    for precision, graphs in manifest.variants.items():
+        if _untyped(graphs) != _untyped(manifest.graphs):
+            raise BundleGraph(
+                f"The graphs in {precision} are not those of the bundle",
+                "their tensors differ in more than dtypes",
+                "export the bundle again",
+            )
     return manifest
+
+
+def _variants(data: dict[str, Any], files: Mapping[str, str], stride: int) -> dict[str, dict[str, Graph]]:
+    for precision in data:
+        if precision not in PRECISIONS:
+            raise _wrong(f'"variants" has {precision[:80]!r}, not one of {", ".join(PRECISIONS)}')
+    return {precision: _graphs(_get(data, precision, dict), files, stride) for precision in data}
 
 
 def _untyped(graphs: Mapping[str, Graph]) -> dict[str, list[tuple[str, object]]]:

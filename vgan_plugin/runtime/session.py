@@ -33,6 +33,8 @@ Value: TypeAlias = NDArray[Any] | OrtValue
 Run: TypeAlias = Callable[[Mapping[str, Value]], list[Value]]
 """An opened graph: inputs by name to outputs in order."""
 
+_FAST = {"cpu": "int8", "cuda": "fp16"}
+"""What each kind of device is fastest in."""
 _CONSTANTS = 16
 """Constant arrays whose copies on the device are kept."""
 _TYPES = {
@@ -91,7 +93,7 @@ class GraphSessions:
             bundle: what `bundle.store.load` gave.
             device: ``auto``, ``cpu``, ``cuda`` or ``cuda:N``.
             threads: CPU threads; None = physical cores.
-            precision: what to compute in; None = the fastest on the device that the bundle has graphs for. The CPU
+            precision: what to compute in; None = what the device is fastest in, if the bundle has such graphs. The CPU
                 computes halves in single precision, and rounds them: that is slower, and shows what a GPU gives.
             sizes: how many sizes stay loaded; the least recently used one goes.
 
@@ -108,7 +110,8 @@ class GraphSessions:
                 "leave the precision out",
             )
         self.device: Device = choose(device)
-        self.precision = precision or known[-1 if self.device.kind == "cuda" else 0]
+        fast = _FAST[self.device.kind]
+        self.precision = precision or (fast if fast in known else known[0])
         self.graphs = dict(bundle.manifest.graphs_in(self.precision))
         self._added: dict[str, bytes] = {}
         self.threads = threads or physical_cores()
