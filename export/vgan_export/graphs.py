@@ -172,20 +172,20 @@ class Sow(nn.Module):
         return (hidden, memory) if self.generator.memory else (hidden,)
 
 
-def export_graphs(generator: Generator, folder: Path) -> tuple[dict[str, Graph], dict[str, Graph]]:
+def export_graphs(generator: Generator, folder: Path) -> dict[str, dict[str, Graph]]:
     """Write ``encode.onnx``, ``remember.onnx``, ``render.onnx``, for synthesis ``seed.onnx``, the same in half
-    precision (``encode.half.onnx`` ...), and their weights.
+    precision (``encode.fp16.onnx`` ...), and their weights.
 
     Args:
         generator: in evaluation mode; weights should be representable in fp16 (see `rounded`).
         folder: an existing folder.
 
     Returns:
-        The graphs' signatures for the manifest, those in half precision beside them.
+        The graphs' signatures for the manifest, by precision.
     """
     blob = bytearray()
     index: dict[str, dict[str, object]] = {}
-    found, half = {}, {}
+    found: dict[str, dict[str, Graph]] = {"fp32": {}, "fp16": {}}
     modules: dict[str, Encode | Remember | Render | Sow] = {
         "encode": Encode(generator),
         "remember": Remember(generator),
@@ -198,15 +198,15 @@ def export_graphs(generator: Generator, folder: Path) -> tuple[dict[str, Graph],
         onnx.checker.check_model(model)
         _store_halves(model, blob, index)
         (folder / f"{name}.onnx").write_bytes(model.SerializeToString())
-        (folder / f"{name}.half.onnx").write_bytes(halve(model).SerializeToString())
-        found[name] = Graph(f"{name}.onnx", _signatures(module.inputs), _signatures(module.outputs))
-        half[name] = halved(found[name], f"{name}.half.onnx")
+        (folder / f"{name}.fp16.onnx").write_bytes(halve(model).SerializeToString())
+        signature = Graph(f"{name}.onnx", _signatures(module.inputs), _signatures(module.outputs))
+        found["fp32"][name], found["fp16"][name] = signature, halved(signature, f"{name}.fp16.onnx")
     for name, weight in generator.state_dict().items():
         if name not in index:  # the exporter keeps one of several equal weights; whoever trains on wants each
             _store(name, weight.numpy(), blob, index)
     (folder / WEIGHTS).write_bytes(bytes(blob))
     (folder / INDEX).write_text(json.dumps(index, indent=0) + "\n", "utf-8")
-    return found, half
+    return found
 
 
 def rounded(generator: Generator) -> Generator:

@@ -106,7 +106,7 @@ def pack(generator: Generator, training: Training, folder: Path, *, name: str, o
     except OSError as error:
         raise OutputError(f"{folder} cannot be written", str(error), "choose another place") from error
     try:
-        graphs, half = export_graphs(generator, part)
+        variants = export_graphs(generator, part)
         manifest = Manifest(
             name=name,
             title=f"recurrent GAN, {generator.preset.name}, {generator.preset.cell}",
@@ -114,7 +114,7 @@ def pack(generator: Generator, training: Training, folder: Path, *, name: str, o
             tasks=("synthesize",) if generator.preset.synthesises else TASKS,
             preset=generator.preset.name,
             cell=generator.preset.cell,
-            graphs=graphs,
+            graphs=variants.pop("fp32"),
             block=BLOCK,
             lead=LEAD,
             offset_range=OFFSETS,
@@ -126,7 +126,7 @@ def pack(generator: Generator, training: Training, folder: Path, *, name: str, o
             training=training,
             parity={},
             weights=WEIGHTS,
-            half=half,
+            variants=variants,
         )
         manifest.write(part)  # so that what is compared is what a reader loads; once more with the report in it
         replace(manifest, parity=compare(generator, store.load(part))).write(part)

@@ -34,13 +34,13 @@ def compare(generator: Generator, bundle: Bundle, steps: int = BLOCK + LEAD) -> 
 
     Returns:
         The report for `bundle.json`: for each size the largest and mean difference of the picture, and the largest of
-        confidence and state; the same under ``half`` for the graphs in half precision.
+        confidence and state; the same for the graphs in other precisions under ``variants``.
 
     Raises:
         ExportFailed: a difference is larger than allowed.
     """
-    report = _report(generator, bundle, "fp32", steps)
-    return report | {"half": _report(generator, bundle, "fp16", steps)} if bundle.manifest.half else report
+    reports = {precision: _report(generator, bundle, precision, steps) for precision in bundle.manifest.precisions}
+    return reports.pop("fp32") | {"variants": reports}
 
 
 def _report(generator: Generator, bundle: Bundle, precision: str, steps: int) -> dict[str, Any]:

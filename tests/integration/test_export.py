@@ -73,7 +73,7 @@ def test_the_parity_report_covers_a_whole_chain_at_three_sizes(bundle: Bundle) -
     for size in report["sizes"]:
         assert 0 < size["largest"] <= parity.ALLOWED["fp32"][0]
         assert size["mean"] <= parity.ALLOWED["fp32"][1]
-    for size, single in zip(report["half"]["sizes"], report["sizes"], strict=True):
+    for size, single in zip(report["variants"]["fp16"]["sizes"], report["sizes"], strict=True):
         assert single["mean"] < size["mean"] <= parity.ALLOWED["fp16"][1]
         assert size["largest"] <= parity.ALLOWED["fp16"][0]
 
@@ -111,7 +111,7 @@ def test_training_goes_on_from_a_bundle(folder: Path) -> None:
 
 def test_in_half_precision_run_all_learned_layers_and_nothing_of_the_built_in_motion(bundle: Bundle) -> None:
     kind = onnx.TensorProto.FLOAT16
-    for name in bundle.manifest.half:
+    for name in bundle.manifest.variants["fp16"]:
         model = onnx.shape_inference.infer_shapes(onnx.load_from_string(bundle.graph(name, "fp16")))
         graph = model.graph
         values = (*graph.value_info, *graph.input, *graph.output)

@@ -188,8 +188,8 @@ def test_every_bundle_that_ships_makes_frames_and_is_small(path: Path) -> None:
 def test_what_cannot_be_opened_is_said() -> None:
     with pytest.raises(BundleMissing, match="base"):
         open_recurrent(OpenRequest(model="nobody"))
-    with pytest.raises(BundleError, match="does not run in int8"):
-        open_recurrent(OpenRequest(precision="int8"))
+    with pytest.raises(BundleError, match="does not run in int4"):
+        open_recurrent(OpenRequest(precision="int4"))
 
 
 def test_the_report_says_what_ran(generator: RecurrentGenerator) -> None:
