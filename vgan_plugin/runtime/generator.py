@@ -233,14 +233,15 @@ class RecurrentGenerator:
             if like.format.alpha:
                 planes += ((near or like).planes[-1],)
             frame = replace(like, planes=planes, pts=request.pts, time_base=request.time_base, corrupt=False)
+            if finite:
+                return frame, sure
         else:
             rgb: RGB = self._sessions.to_numpy(outputs["rgb"])[0, :, : like.height, : like.width]
             sure = self._sessions.to_numpy(outputs["confidence"])[0, 0, : like.height, : like.width]
-            finite = math.isfinite(float(rgb.sum()) + float(sure.sum()))  # a sum holds every NaN, and needs no memory
-            frame = from_rgb(rgb, like, request.pts, request.time_base, None if near is None else alpha(near))
-        if not finite:
-            raise ArithmeticError("the network gave no numbers")
-        return frame, sure
+            if math.isfinite(float(rgb.sum()) + float(sure.sum())):  # a sum holds every NaN, and needs no memory
+                see_through = None if near is None else alpha(near)
+                return from_rgb(rgb, like, request.pts, request.time_base, see_through), sure
+        raise ArithmeticError("the network gave no numbers")
 
     def close(self) -> None:
         """Free the sessions."""
