@@ -37,10 +37,10 @@ def pictures(path: Path) -> list[Tensor]:
 
 def made(a: Tensor, b: Tensor, gap: int, levels: tuple[motion.Level, ...]) -> Tensor:
     """The frame in the middle."""
-    luma = torch.tensor(motion.LUMA).view(1, 3, 1, 1)
     ca, cb = motion.shares(torch.tensor([[-0.5, 0.5]]) * (gap + 1))
-    evidence = [motion.evidence((x * luma).sum(1, keepdim=True)) for x in (a, b)]
-    flow = motion.sides(motion.double(motion.estimate(*evidence, ca, cb, levels)[-1]), ca, cb)
+    luma = [motion.luma(x) for x in (a, b)]
+    evidence = [motion.evidence(y) for y in luma]
+    flow = motion.sides(motion.double(motion.estimate(*evidence, torch.cat(luma), ca, cb, levels)[-1]), ca, cb)
     x = motion.warp(torch.cat((a, b)), flow)
     return motion.sharpen(x, torch.ones_like(x[:, :1]), flow).mean(0, keepdim=True)
 

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from vgan_plugin.training import motion
 from vgan_plugin.training.layers import Residual, conv, unshuffled, upsample, zero
 
+STEADY = 0.5  # weight of how steadily the motion goes on at a reference
 FAINT = 1e-4  # power of detail below which it is not worth a judgement
 HOLE = 1e-3  # share below which a pixel counts as unseen
 
@@ -27,6 +28,7 @@ class Fusion(nn.Module):
         self.enter8 = conv(w4, w8, 2)
         self.features8 = nn.Conv2d(2 * c8, w8, 1)
         self.known8 = zero(256, w8, 1)
+        self.turns8 = zero(4, w8, 1)
         self.body8 = nn.Sequential(Residual(w8), Residual(w8))
         self.leave8 = nn.Conv2d(w8, w4, 1)
         self.body4 = Residual(w4)
@@ -35,7 +37,14 @@ class Fusion(nn.Module):
         self.leave2 = zero(w2, 16)
 
     def forward(
-        self, pictures: Tensor, covers: Tensor, seen4: Tensor, seen8: Tensor, motion8: Tensor, known: Tensor
+        self,
+        pictures: Tensor,
+        covers: Tensor,
+        seen4: Tensor,
+        seen8: Tensor,
+        motion8: Tensor,
+        turns: Tensor,
+        known: Tensor,
     ) -> Tensor:
         """Judge what is seen from the target.
 
@@ -45,6 +54,7 @@ class Fusion(nn.Module):
             seen4: (2n, c4, H/4, W/4) warped features of a, then of b.
             seen8: (2n, c8, H/8, W/8) the same at 1/8.
             motion8: (n, w8, H/8, W/8) what the flow head at 1/8 thought.
+            turns: (n, 4, H/8, W/8) by how much the velocity changes at a, then at b, see `motion.bend`.
             known: (n, 4, H, W) known part and mask.
 
         Returns: (n, 16, H/2, W/2): logits of a, b and paint, log scale of the error, residual unshuffled (12).
@@ -54,7 +64,7 @@ class Fusion(nn.Module):
         x = F.conv2d(pictures, unshuffled(first[:, :28], 2), entry[0].bias, 2, 2)
         x2 = self.enter2[1](entry[1](x + F.conv2d(covers, first[:, 28:], padding=1)))
         x4 = self.enter4(x2) + self.features4(torch.cat(seen4.chunk(2), 1))
-        x8 = F.conv2d(known, unshuffled(self.known8.weight, 8), self.known8.bias, 8)
+        x8 = F.conv2d(known, unshuffled(self.known8.weight, 8), self.known8.bias, 8) + self.turns8(turns / 8)
         x8 = x8 + self.enter8(x4) + self.features8(torch.cat(seen8.chunk(2), 1)) + motion8
         x8 = self.body8(F.leaky_relu(x8, 0.1))
         x4 = self.body4(F.leaky_relu(x4 + upsample(self.leave8(x8)), 0.1))
@@ -92,6 +102,20 @@ def smooth(fused: Tensor, cover: Tensor, known: Tensor, mask: Tensor) -> Tensor:
     for total, share in zip(sums[-2::-1], shares[-2::-1], strict=True):
         picture = total + (1 - share) * upsample(picture)
     return picture
+
+
+def steadier(turns: Tensor) -> Tensor:
+    """Logit by which a is trusted more than b before learning: the motion between them goes on from there, unbroken.
+
+    What is hidden in one of the references was given the motion of something else there.
+
+    Args:
+        turns: (n, 4, h, w) by how much the velocity changes at a, then at b, see `motion.bend`.
+
+    Returns: (n, 1, h, w).
+    """
+    at_a, at_b = (turn.square().sum(1, keepdim=True).sqrt() + 1 for turn in turns.chunk(2, 1))
+    return STEADY * (at_b / at_a).log()
 
 
 def doubt(fused: Tensor, apart: Tensor) -> Tensor:

@@ -17,7 +17,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from vgan_plugin.training import motion
-from vgan_plugin.training.fusion import Fusion, doubt, grey, smooth
+from vgan_plugin.training.fusion import Fusion, doubt, grey, smooth, steadier
 from vgan_plugin.training.layers import Residual, conv, convolution, upsample, zero
 from vgan_plugin.training.motion import Evidence, Level
 from vgan_plugin.training.recurrence import CELLS, State
@@ -54,28 +54,28 @@ PRESETS = {
         Preset(
             name="base",
             c4=32, c8=48, c16=64, state=64, fusion=(32, 48, 64),
-            levels=(Level(16, 3, 10), Level(8, 3, 6), Level(4, 2), Level(2, 2)),
+            levels=(Level(16, 3, 10), Level(8, 3, 6), Level(4, 2), Level(2, 2), Level(1, 1)),
         ),
         Preset(
             name="lite",
             c4=16, c8=16, c16=32, state=32, fusion=(16, 16, 32),
-            levels=(Level(16, 2, 8), Level(8, 1, 6), Level(4, 1), Level(2, 1)),
+            levels=(Level(16, 2, 8), Level(8, 1, 6), Level(4, 1), Level(2, 1), Level(1, 0)),
         ),
         Preset(
             name="tiny",
             c4=16, c8=16, c16=16, state=16, fusion=(16, 16, 16),
-            levels=(Level(16, 1, 4), Level(8, 1, 4), Level(4, 1), Level(2, 1)),
+            levels=(Level(16, 1, 4), Level(8, 1, 4), Level(4, 1), Level(2, 1), Level(1, 0)),
         ),
         Preset(
             name="dream",
             c4=16, c8=16, c16=32, state=64, fusion=(32, 48, 64),
-            levels=(Level(16, 1, 2), Level(8, 1, 2), Level(4, 1), Level(2, 1)),
+            levels=(Level(16, 1, 2), Level(8, 1, 2), Level(4, 1), Level(2, 1), Level(1, 0)),
             cell="gru", synthesises=True,
         ),
         Preset(
             name="textbook",
             c4=16, c8=16, c16=16, state=32, fusion=(16, 16, 32),
-            levels=(Level(16, 1, 2), Level(8, 1, 2), Level(4, 1), Level(2, 1)),
+            levels=(Level(16, 1, 2), Level(8, 1, 2), Level(4, 1), Level(2, 1), Level(1, 0)),
             synthesises=True,
         ),
     )
@@ -222,9 +222,8 @@ class Generator(nn.Module):
             valid: (n, 1, H, W), 1 = trust this pixel.
         """
         rgb = frame * valid
-        luma = (rgb * torch.tensor(motion.LUMA).to(rgb).view(1, 3, 1, 1)).sum(1, keepdim=True)
         learned = self.encoder(torch.cat((rgb - 0.5 * valid, valid), 1))
-        return Features(torch.cat((rgb, valid), 1), *motion.evidence(luma), *learned)
+        return Features(torch.cat((rgb, valid), 1), *motion.evidence(motion.luma(rgb)), *learned)
 
     def initial_state(self, features: Features) -> State:
         """The empty memory that every chain starts from."""
@@ -297,11 +296,13 @@ class Generator(nn.Module):
         """
         n = offsets.shape[0]
         flow2, motion8, misfit = self._flow(a, b, state, offsets, noise)
+        turns = torch.zeros_like(motion8[:, :4])
         if state.motion is not None:
             with torch.no_grad():
                 to_a, to_b = (F.avg_pool2d(flow2, 4) / 4).chunk(2)
                 later = torch.zeros_like(state.motion) if later is None else later
-                off = motion.double(motion.double(motion.bend(to_a, to_b, state.motion, later, offsets)))
+                off8, turns = motion.bend(to_a, to_b, state.motion, later, offsets)
+                off = motion.double(motion.double(off8))
             flow2 = flow2 - torch.cat((off, off))
         flow = motion.double(flow2)
         seen = motion.warp(torch.cat((a.image, b.image)), flow)
@@ -323,9 +324,11 @@ class Generator(nn.Module):
             motion.warp(torch.cat((a.f4, b.f4)), flow4),
             motion.warp(torch.cat((a.f8, b.f8)), flow8),
             motion8,
+            turns,
             torch.cat((known * (1 - mask), mask), 1),
         )
-        favour, paint_more, unsure = upsample(torch.cat((out[:, :1] - out[:, 1:2], out[:, 2:4]), 1)).chunk(3, 1)
+        favour = out[:, :1] - out[:, 1:2] + upsample(upsample(steadier(turns)))
+        favour, paint_more, unsure = upsample(torch.cat((favour, out[:, 2:4]), 1)).chunk(3, 1)
         # The nearer reference weighs more; on one side (a prediction) much more.
         power = torch.where(times[:, :1] * times[:, 1:] < 0, 1.0, 3.0)
         nearer = power * ((times[:, 1:].abs() + 1e-3) / (times[:, :1].abs() + 1e-3)).log()
@@ -363,7 +366,11 @@ class Generator(nn.Module):
         """
         ca, cb = motion.shares(offsets)
         with torch.no_grad():
-            v16, v8, v4, v2 = motion.estimate(_evidence(a), _evidence(b), ca, cb, self.preset.levels)
+            pictures = torch.cat((a.image, b.image))
+            ya, yb = motion.luma(pictures[:, :3]).chunk(2)
+            lost_a, lost_b = (1 - pictures[:, 3:]).chunk(2)
+            luma = torch.cat((ya + lost_a * yb, yb + lost_b * ya))  # what one does not show stands still in it
+            v16, v8, v4, v2 = motion.estimate(_evidence(a), _evidence(b), luma, ca, cb, self.preset.levels)
 
         def correct(
             head: FlowHead, fa: Tensor, fb: Tensor, v: Tensor, scale: float, so_far: Tensor, context: Tensor

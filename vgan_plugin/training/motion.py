@@ -8,9 +8,9 @@ to the target.
 
 Coarse search by oriented-gradient descriptors at 1/16, then robust Gauss-Newton steps (weights as in Black and Anandan,
 1996): at 1/16 and 1/8 with smoothing by diffusion (Horn and Schunck, "Determining optical flow", 1981), on pictures at
-1/4 and 1/2 with smoothing by windows (Lucas and Kanade, 1981) on a field of half their resolution, which is as fine as
-windows can tell. Everything is made of operators that export to ONNX opset 20 with dynamic height and width, few and
-large ones: on a CPU a small operator costs as much as its start.
+1/4, 1/2 and full size with smoothing by windows (Lucas and Kanade, 1981) on a field of half their resolution, which is
+as fine as windows can tell. Everything is made of operators that export to ONNX opset 20 with dynamic height and width,
+few and large ones: on a CPU a small operator costs as much as its start.
 """
 
 from __future__ import annotations
@@ -119,6 +119,11 @@ def warp(x: Tensor, flow: Tensor) -> Tensor:
     return F.grid_sample(x, places, mode="bilinear", padding_mode="zeros", align_corners=False)
 
 
+def luma(rgb: Tensor) -> Tensor:
+    """Brightness, (n, 1, H, W), of (n, 3, H, W)."""
+    return F.conv2d(rgb, torch.tensor(LUMA).to(rgb).view(1, 3, 1, 1))
+
+
 def evidence(luma: Tensor) -> Evidence:
     """Everything the search needs of one picture, from its luma (n, 1, H, W) in [0, 1]; H, W multiples of 16."""
     y2 = F.avg_pool2d(luma, 2)
@@ -201,19 +206,19 @@ def linearise(y: Tensor, v: Tensor, ca: Tensor, cb: Tensor, *, whole: bool) -> T
     """Robust normal equations of every pixel: what a change of the velocity does to the difference of a and b.
 
     Args:
-        y: (2n, 3, h, w) luma and derivatives of a, then of b.
+        y: (2n, c, h, w) luma, and its derivatives or not, of a, then of b.
         v: (n, 2, h, w) velocity in cells.
         ca: share towards a.
         cb: share towards b.
         whole: against the whole velocity instead of its change.
 
-    Returns: (n, 15, h, w), terms of each of the three pictures: weighted gy gy, gy gx, gx gx, gy e, gx e.
+    Returns: (n, 5 c, h, w), terms of each of the c pictures: weighted gy gy, gy gx, gx gx, gy e, gx e.
     """
     a, b = warp(y, sides(v, ca, cb)).chunk(2)
-    r = b - a
-    g = F.conv2d(cb * b - ca * a, slopes(v), padding=1)
+    r, c = b - a, y.shape[1]
+    g = F.conv2d(cb * b - ca * a, slopes(c, v), padding=1)
     gy, gx = g.chunk(2, 1)
-    power = F.conv2d(r * r, r.new_ones(1, 3, 1, 1))
+    power = F.conv2d(r * r, r.new_ones(1, c, 1, 1))
     # The outermost pixels have no derivative; nothing pulls there.
     weight = inside(v) * ROBUST / (power + ROBUST**2).sqrt()
     e = r - gy * v[:, :1] - gx * v[:, 1:] if whole else r
@@ -227,12 +232,12 @@ def window(size: int, sigma: float, like: Tensor) -> Tensor:
     return (k.view(-1, 1) * k).view(1, 1, size, size).to(like)
 
 
-def slopes(like: Tensor) -> Tensor:
-    """Central differences of three channels as one filter: d/dy of each, then d/dx of each."""
-    kernel = torch.zeros(6, 3, 3, 3)
-    for c in range(3):
+def slopes(count: int, like: Tensor) -> Tensor:
+    """Central differences of so many channels as one filter: d/dy of each, then d/dx of each."""
+    kernel = torch.zeros(2 * count, count, 3, 3)
+    for c in range(count):
         kernel[c, c, 0, 1], kernel[c, c, 2, 1] = -0.5, 0.5
-        kernel[3 + c, c, 1, 0], kernel[3 + c, c, 1, 2] = -0.5, 0.5
+        kernel[count + c, c, 1, 0], kernel[count + c, c, 1, 2] = -0.5, 0.5
     return kernel.to(like)
 
 
@@ -245,9 +250,10 @@ def inside(like: Tensor) -> Tensor:
     return edge
 
 
-def summed(size: int, sigma: float, like: Tensor) -> Tensor:
-    """Sums each term of `linearise` over its three pictures and a Gaussian window: a filter (5, 15, size, size)."""
-    return torch.kron(torch.eye(5), torch.ones(1, 3)).view(5, 15, 1, 1).to(like) * window(size, sigma, like)
+def summed(count: int, size: int, sigma: float, like: Tensor) -> Tensor:
+    """Sums each term of `linearise` over its c pictures and a Gaussian window: a filter (5, 5 c, size, size)."""
+    each = torch.kron(torch.eye(5), torch.ones(1, count)).view(5, 5 * count, 1, 1)
+    return each.to(like) * window(size, sigma, like)
 
 
 def refine(y: Tensor, v: Tensor, ca: Tensor, cb: Tensor, iterations: int) -> Tensor:
@@ -257,7 +263,8 @@ def refine(y: Tensor, v: Tensor, ca: Tensor, cb: Tensor, iterations: int) -> Ten
     windowed normal equations. Written as w <- D smooth(w) + k, with D, k fixed, so that one iteration is one small
     convolution and a few sums. Outside the picture nothing pulls: the smoothing window is renormalised.
     """
-    yy, yx, xx, ry, rx = F.conv2d(linearise(y, v, ca, cb, whole=False), summed(5, 1.2, v), padding=2).chunk(5, 1)
+    terms = linearise(y, v, ca, cb, whole=False)
+    yy, yx, xx, ry, rx = F.conv2d(terms, summed(y.shape[1], 5, 1.2, v), padding=2).chunk(5, 1)
     yy, xx = yy + ALPHA, xx + ALPHA
     det = yy * xx - yx * yx
     iyy, iyx, ixx = xx / det, -yx / det, yy / det
@@ -285,12 +292,12 @@ def track(y: Tensor, v: Tensor, ca: Tensor, cb: Tensor) -> Tensor:
     """One robust Gauss-Newton step for a field half as fine as the pictures: one velocity for each window of them.
 
     Args:
-        y: (2n, 3, 2h, 2w) luma and derivatives of a, then of b.
+        y: (2n, c, 2h, 2w) luma, and its derivatives or not, of a, then of b.
         v: (n, 2, h, w) velocity in its own cells.
         ca: share towards a.
         cb: share towards b.
     """
-    terms = F.conv2d(linearise(y, double(v), ca, cb, whole=True), summed(2, 1e9, v), stride=2)
+    terms = F.conv2d(linearise(y, double(v), ca, cb, whole=True), summed(y.shape[1], 2, 1e9, v), stride=2)
     terms = F.conv2d(terms, window(5, 1.0, v).expand(5, 1, 5, 5), padding=2, groups=5)
     yy, yx, xx, ry, rx = terms.chunk(5, 1)
     yy, xx = yy + HOLD, xx + HOLD
@@ -312,7 +319,7 @@ def calm(y: Tensor, v: Tensor, ca: Tensor, cb: Tensor) -> Tensor:
     clearly worse an edge of the motion lies, and stays.
 
     Args:
-        y: (2n, 3, h, w) luma and derivatives of a, then of b.
+        y: (2n, 1, h, w) luma of a, then of b.
         v: (n, 2, h, w) velocity in cells.
         ca: share towards a.
         cb: share towards b.
@@ -320,7 +327,7 @@ def calm(y: Tensor, v: Tensor, ca: Tensor, cb: Tensor) -> Tensor:
 
     def error(v: Tensor) -> Tensor:
         a, b = warp(y, sides(v, ca, cb)).chunk(2)
-        return F.conv2d((a - b).square(), window(5, 1.2, v).expand(1, 3, 5, 5), padding=2)
+        return F.conv2d((a - b).square(), window(5, 1.2, v), padding=2)
 
     now = error(v)
     for size in CALM:
@@ -349,15 +356,16 @@ def settle(y: Tensor, v: Tensor, ca: Tensor, cb: Tensor, level: Level) -> Tensor
     return v
 
 
-def estimate(a: Evidence, b: Evidence, ca: Tensor, cb: Tensor, levels: tuple[Level, ...]) -> list[Tensor]:
+def estimate(a: Evidence, b: Evidence, luma: Tensor, ca: Tensor, cb: Tensor, levels: tuple[Level, ...]) -> list[Tensor]:
     """Velocity over the span from a to b on the target's grid, coarse to fine.
 
     Args:
         a: evidence of reference a.
         b: evidence of reference b.
+        luma: (2n, 1, H, W) of a, then of b.
         ca: share towards a, (n, 1, 1, 1).
         cb: share towards b.
-        levels: at strides 16, 8, 4 and 2.
+        levels: at strides 16, 8, 4, 2 and 1.
 
     Returns: for each level the settled velocity (n, 2, H/k, W/k), in its own cells.
     """
@@ -366,7 +374,12 @@ def estimate(a: Evidence, b: Evidence, ca: Tensor, cb: Tensor, levels: tuple[Lev
     v = v4 = double(v)
     for _ in range(levels[3].steps):
         v = track(y2, v, ca, cb)
-    return [v16, v8, v4, double(calm(y4, v, ca, cb))]
+    v = double(calm(y4[:, :1], v, ca, cb))
+    if levels[4].steps:
+        for _ in range(levels[4].steps):
+            v = track(luma, v, ca, cb)
+        v = calm(y2[:, :1], v, ca, cb)
+    return [v16, v8, v4, v]
 
 
 def approach(
@@ -381,7 +394,7 @@ def approach(
     return v16, v8, v
 
 
-def bend(to_a: Tensor, to_b: Tensor, past: Tensor, later: Tensor, offsets: Tensor) -> Tensor:
+def bend(to_a: Tensor, to_b: Tensor, past: Tensor, later: Tensor, offsets: Tensor) -> tuple[Tensor, Tensor]:
     """How far things lie off the straight line between the references at the time of the target: motion is not uniform.
 
     With d the displacement from a to b over T periods and u the velocity at a before the gap, seen over p periods,
@@ -397,7 +410,10 @@ def bend(to_a: Tensor, to_b: Tensor, past: Tensor, later: Tensor, offsets: Tenso
         later: (n, 6, h, w) the same after the frame that follows b; zeros = not known.
         offsets: (n, 2) times of a and b minus the target's.
 
-    Returns: (n, 2, h, w) in cells; zero where neither side is known, or the target is not between a and b.
+    Returns:
+        off: (n, 2, h, w) in cells; zero where neither side is known, or the target is not between a and b.
+        turns: (n, 4, h, w) by how much the velocity changes at a, then at b, in pixels a period; zero where not both
+            sides are known.
     """
     oa, ob = offsets.view(-1, 2, 1, 1).chunk(2, 1)
     span, d = ob - oa, to_b - to_a
@@ -408,8 +424,9 @@ def bend(to_a: Tensor, to_b: Tensor, past: Tensor, later: Tensor, offsets: Tenso
     q = later[:, 2:3]
     knows_later = between & (q > 0.01) & (q < LONG_AGO)
     v = warp(later[:, :2], to_b + q * d / span)  # where things are then if they go on as they were
-    beta = torch.cat(((d - span * u) / (span + p).clamp(min=0.01), (span * v - d) / (span + q).clamp(min=0.01)), 1)
-    off = oa * ob / span * F.conv2d(beta, window(5, 1.2, beta).expand(4, 1, 5, 5), padding=2, groups=4)
+    turns = torch.cat((d / span - u, v - d / span), 1)
+    beta = turns / torch.cat((span + p, span.expand_as(p) + q), 1).clamp(min=0.01).repeat_interleave(2, 1)
+    off = oa * ob * F.conv2d(beta, window(5, 1.2, beta).expand(4, 1, 5, 5), padding=2, groups=4)
     before, after = off.chunk(2, 1)
     mean = (before + after) / 2
 
@@ -419,9 +436,11 @@ def bend(to_a: Tensor, to_b: Tensor, past: Tensor, later: Tensor, offsets: Tenso
     def share(off: Tensor, against: Tensor | float) -> Tensor:
         return power(off) / (power(off) + against)
 
+    both = knows_past & knows_later
     alone = torch.where(knows_past, before, torch.where(knows_later, after, torch.zeros_like(mean)))
     agreed = mean * share(mean, DISSENT * power(before - after) + UNSEEN)
-    return torch.where(knows_past & knows_later, agreed, TRUST * alone * share(alone, UNSEEN / TRUST))
+    off = torch.where(both, agreed, TRUST * alone * share(alone, UNSEEN / TRUST))
+    return off, torch.where(both, 8 * turns, torch.zeros_like(turns))
 
 
 def mean(x: Tensor, size: int) -> Tensor:

@@ -33,7 +33,7 @@ STRIKES = 3
 """Moves in a row without a finite gradient after which the training stops."""
 WEIGHTS = {
     "charbonnier": 1.0,
-    "fidelity": 0.05,
+    "fidelity": 0.15,
     "laplacian": 0.5,
     "census": 0.03,
     "warped": 0.1,
