@@ -31,9 +31,9 @@ ROBUST = 0.02  # residual at which a pixel's weight has fallen to 0.7
 CALM = (5, 9)  # windows over which the motion is made calmer, in cells
 PRECISE = 1e-4  # squared difference below which a better match says nothing: noise matches too
 WORSE, SLACK = 1.6, 5e-5  # the calmer motion may match so many times worse, and so much
-DISSENT = 0.15  # weight of what the two sides of a gap disagree in about the path between
+DISSENT = 0.3  # weight of what the two sides of a gap disagree in about the path between, over its periods
 TRUST = 0.5  # in what one side alone says
-UNSEEN = 0.01  # squared pixels off the line that the noise of the motion may be
+UNSEEN = 0.005  # squared pixels off the line that the noise of the motion may be, a period of the gap
 LONG_AGO = 2.5  # periods from a reference, beyond which nothing is known of its velocity
 LONGEST_STEP = 4.0  # largest change of one Gauss-Newton step, in cells
 LUMA = (0.299, 0.587, 0.114)
@@ -399,9 +399,10 @@ def bend(to_a: Tensor, to_b: Tensor, past: Tensor, later: Tensor, offsets: Tenso
 
     With d the displacement from a to b over T periods and u the velocity at a before the gap, seen over p periods,
     x(0) = 0, x(T) = d and x(-p) = -u p fix a parabola (Xu et al., "Quadratic Video Interpolation", 2019), which leaves
-    the line by -beta k (T - k) at time k, beta = (d - u T) / (T (T + p)). With u the velocity after b it is
-    beta = (u T - d) / (T (T + p)). The mean of both counts as far as they agree, one side alone as far as `TRUST` says,
-    and nothing that is lost in the noise of the motion.
+    the line by -beta k (T - k) at time k, beta = (d / T - u) / (T + p). With v the velocity after b, over q periods, it
+    is beta = (v - d / T) / (T + q). The cubic through all four points has a beta that goes evenly from the one at -p to
+    the other at T + q. It counts as far as both agree, one side alone as far as `TRUST` says, and nothing that is lost
+    in the noise of the motion.
 
     Args:
         to_a: (n, 2, h, w) flow from the target to a, at 1/8, in cells.
@@ -428,18 +429,19 @@ def bend(to_a: Tensor, to_b: Tensor, past: Tensor, later: Tensor, offsets: Tenso
     beta = turns / torch.cat((span + p, span.expand_as(p) + q), 1).clamp(min=0.01).repeat_interleave(2, 1)
     off = oa * ob * F.conv2d(beta, window(5, 1.2, beta).expand(4, 1, 5, 5), padding=2, groups=4)
     before, after = off.chunk(2, 1)
-    mean = (before + after) / 2
+    cubic = before + (p - oa) / (span + p + q).clamp(min=0.01) * (after - before)
+    unseen = UNSEEN * span
 
     def power(off: Tensor) -> Tensor:
         return (64 * off * off).sum(1, keepdim=True)
 
-    def share(off: Tensor, against: Tensor | float) -> Tensor:
+    def share(off: Tensor, against: Tensor) -> Tensor:
         return power(off) / (power(off) + against)
 
     both = knows_past & knows_later
-    alone = torch.where(knows_past, before, torch.where(knows_later, after, torch.zeros_like(mean)))
-    agreed = mean * share(mean, DISSENT * power(before - after) + UNSEEN)
-    off = torch.where(both, agreed, TRUST * alone * share(alone, UNSEEN / TRUST))
+    alone = torch.where(knows_past, before, torch.where(knows_later, after, torch.zeros_like(after)))
+    agreed = cubic * share(cubic, DISSENT / span * power(before - after) + unseen)
+    off = torch.where(both, agreed, TRUST * alone * share(alone, unseen / TRUST))
     return off, torch.where(both, 8 * turns, torch.zeros_like(turns))
 
 
