@@ -24,6 +24,8 @@ from vgan_plugin.types import Check, FillRequest, Frame, OpenRequest, PixelForma
 _SLOW = 1.0
 """Seconds of loading after which a plugin is worth a note."""
 _ENCODERS = ("libx264", "libx265", "libsvtav1", "libvpx-vp9", "prores_ks", "ffv1")
+_NVENC = ("h264_nvenc", "hevc_nvenc", "av1_nvenc")
+"""Encoders of NVIDIA GPUs; whether there is such a GPU, FFmpeg finds out when it opens one."""
 
 
 def diagnose(manager: PluginManager) -> list[Check]:
@@ -107,6 +109,8 @@ def _codecs() -> Iterator[Check]:
     there = encoders()
     missing = [name for name in _ENCODERS if name not in there]
     shown = ", ".join(name for name in _ENCODERS if name in there)
+    if nvenc := [name for name in _NVENC if name in there]:
+        shown += f"; where the GPU can: {', '.join(nvenc)}"
     if missing:
         yield Check("codecs", "note", f"{shown}; not in this FFmpeg: {', '.join(missing)}", "install PyAV's own wheel")
     else:

@@ -11,7 +11,7 @@ import json
 import logging
 import warnings
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +23,7 @@ from onnx import TensorProto, helper, numpy_helper
 from torch import Tensor, nn
 
 from vgan_export.half import halve, halved
+from vgan_export.int8 import quantise
 from vgan_plugin.bundle.signature import Graph
 from vgan_plugin.bundle.signature import Tensor as Signature
 from vgan_plugin.training.checkpoint import INDEX
@@ -174,7 +175,8 @@ class Sow(nn.Module):
 
 def export_graphs(generator: Generator, folder: Path) -> dict[str, dict[str, Graph]]:
     """Write ``encode.onnx``, ``remember.onnx``, ``render.onnx``, for synthesis ``seed.onnx``, the same in half
-    precision (``encode.fp16.onnx`` ...), and their weights.
+    precision (``encode.fp16.onnx`` ...), those that gain from it with integers (``encode.int8.onnx`` ...), and their
+    weights.
 
     Args:
         generator: in evaluation mode; weights should be representable in fp16 (see `rounded`).
@@ -186,6 +188,7 @@ def export_graphs(generator: Generator, folder: Path) -> dict[str, dict[str, Gra
     blob = bytearray()
     index: dict[str, dict[str, object]] = {}
     found: dict[str, dict[str, Graph]] = {"fp32": {}, "fp16": {}}
+    models = {}
     modules: dict[str, Encode | Remember | Render | Sow] = {
         "encode": Encode(generator),
         "remember": Remember(generator),
@@ -194,7 +197,7 @@ def export_graphs(generator: Generator, folder: Path) -> dict[str, dict[str, Gra
     if generator.preset.synthesises:
         modules["seed"] = Sow(generator)
     for name, module in modules.items():
-        model = _trace(module.eval(), module.inputs, module.outputs)
+        model = models[name] = _trace(module.eval(), module.inputs, module.outputs)
         onnx.checker.check_model(model)
         _store_halves(model, blob, index)
         (folder / f"{name}.onnx").write_bytes(model.SerializeToString())
@@ -206,6 +209,12 @@ def export_graphs(generator: Generator, folder: Path) -> dict[str, dict[str, Gra
             _store(name, weight.numpy(), blob, index)
     (folder / WEIGHTS).write_bytes(bytes(blob))
     (folder / INDEX).write_text(json.dumps(index, indent=0) + "\n", "utf-8")
+    if not generator.preset.synthesises:  # what rounding adds would grow from frame to frame
+        found["int8"] = dict(found["fp32"])
+        weights = {LEARNED + name: weight.numpy() for name, weight in generator.state_dict().items()}
+        for name, model in quantise(models, found["fp32"], weights, folder).items():
+            (folder / f"{name}.int8.onnx").write_bytes(model.SerializeToString())
+            found["int8"][name] = replace(found["fp32"][name], file=f"{name}.int8.onnx")
     return found
 
 

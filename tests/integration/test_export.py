@@ -73,9 +73,10 @@ def test_the_parity_report_covers_a_whole_chain_at_three_sizes(bundle: Bundle) -
     for size in report["sizes"]:
         assert 0 < size["largest"] <= parity.ALLOWED["fp32"][0]
         assert size["mean"] <= parity.ALLOWED["fp32"][1]
-    for size, single in zip(report["variants"]["fp16"]["sizes"], report["sizes"], strict=True):
-        assert single["mean"] < size["mean"] <= parity.ALLOWED["fp16"][1]
-        assert size["largest"] <= parity.ALLOWED["fp16"][0]
+    for precision in ("fp16", "int8"):
+        for size, single in zip(report["variants"][precision]["sizes"], report["sizes"], strict=True):
+            assert single["mean"] < size["mean"] <= parity.ALLOWED[precision][1]
+            assert size["largest"] <= parity.ALLOWED[precision][0]
 
 
 def test_parity_fails_for_another_network(bundle: Bundle) -> None:
@@ -128,6 +129,26 @@ def test_in_half_precision_run_all_learned_layers_and_nothing_of_the_built_in_mo
                 assert (node.input[0] in halves) == (node.input[2] in halves)
             assert node.op_type not in {"Softmax", "MatMul", "Sqrt", "Div", "Log", "Exp"} or node.input[0] not in halves
         assert learned & {node.input[1] for node in graph.node if node.op_type == "Conv"}
+
+
+def test_on_integers_run_the_trunks_and_not_what_the_network_says_last(bundle: Bundle) -> None:
+    """As ONNX Runtime takes it: weights rounded at load, from the file that all graphs share."""
+    integers = {}
+    for name, graph in bundle.manifest.variants["int8"].items():
+        model = onnx.load_from_string(bundle.contents[graph.file])
+        made = {output: node for node in model.graph.node for output in node.output}
+        convolutions = [node for node in model.graph.node if node.op_type == "Conv"]
+        integers[name] = [n for n in convolutions if made.get(n.input[1], n).op_type == "DequantizeLinear"]
+        for node in integers[name]:
+            assert made[node.input[0]].op_type == made[node.input[2]].op_type == "DequantizeLinear"
+            weight = made[made[node.input[1]].input[0]]
+            assert weight.op_type == "QuantizeLinear"
+            assert weight.input[0].startswith(graphs.LEARNED)
+            last = ("leave.weight", "leave2.weight", "gates.weight")
+            assert not weight.input[0].endswith(last)
+    assert len(integers["encode"]) == 9
+    assert len(integers["render"]) > 20
+    assert bundle.manifest.variants["int8"]["remember"] == bundle.manifest.graphs["remember"]
 
 
 def test_graphs_keep_to_operators_that_cuda_has(bundle: Bundle) -> None:
