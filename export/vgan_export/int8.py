@@ -161,7 +161,7 @@ class _Tapped:
             values = outputs[name] if name in outputs else inputs[name]
             low, high = ranges.get(name, (0.0, 0.0))
             ranges[name] = min(low, float(values.min())), max(high, float(values.max()))
-        return outputs
+        return {output.name: outputs[output.name] for output in self.graphs[graph].outputs}
 
     def to_numpy(self, value: Value) -> NDArray[Any]:
         """As `GraphSessions.to_numpy`."""
