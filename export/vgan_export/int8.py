@@ -203,14 +203,15 @@ def _converted(
     for node in graph.node:
         inputs = [rounded.get(name, name) for name in node.input]
         if node.output[0] in plan.convolutions:
-            weight, bias = node.input[1:]
-            least = np.abs(weights[bias]) / (scales[node.input[0]] * 2**30)  # else the bias does not fit
+            weight, *biases = node.input[1:]
+            bias = weights[biases[0]] if biases else np.zeros(len(weights[weight]), np.float32)
+            least = np.abs(bias) / (scales[node.input[0]] * 2**30)  # else the bias does not fit
             scale = np.maximum(np.abs(weights[weight]).max((1, 2, 3)) / LARGEST_WEIGHT, least + 1e-9).astype(np.float32)
             grid = constants(f"{node.output[0]}.weight", scale=scale, zero=np.zeros(len(scale), np.int8))
             step = scale * scales[node.input[0]]
             sums = constants(
                 f"{node.output[0]}.bias",
-                codes=np.round(weights[bias] / step).astype(np.int32),
+                codes=np.round(bias / step).astype(np.int32),
                 scale=step,
                 zero=np.zeros(len(scale), np.int32),
             )

@@ -33,6 +33,7 @@ CAPTURE = "VGAN_CUDA_GRAPHS"
 """Environment variable: 1 = capture CUDA graphs. Not by default: a host may use CUDA elsewhere in the process."""
 
 _DEVICE = re.compile(r"auto|cpu|cuda(?::(?P<index>\d{1,3}))?")
+_CUDNN = "libcudnn.so.9"
 # y = Identity(x), one float, opset 13: the smallest model that shows which provider a session gets.
 _PROBE = (
     b'\x08\x07\x12\x00:7\n\x10\n\x01x\x12\x01y"\x08Identity\x12\x01pZ\x0f\n\x01x\x12\n\n\x08\x08\x01\x12\x04\n\x02\x08\x01'
@@ -167,8 +168,7 @@ def why_no_cuda(index: int = 0) -> str:
         )
     if index >= devices:
         return f"the driver sees {devices} CUDA device{'s' * (devices != 1)}, counted from 0"
-    said = io.StringIO()
-    with contextlib.redirect_stdout(said):  # it prints, and our standard output may be a video
+    with contextlib.redirect_stdout(io.StringIO()):  # it prints, and our standard output may be a video
         onnxruntime.preload_dlls()
     onnxruntime.set_default_logger_severity(4)
     try:
@@ -182,10 +182,21 @@ def why_no_cuda(index: int = 0) -> str:
         onnxruntime.set_default_logger_severity(2)
     if CUDA in got:
         return ""
-    missing = re.findall(r"Failed to load (\S+?):", said.getvalue())
+    missing = [name for name in (f"libcublasLt.so.{wanted[0]}" if wanted else "", _CUDNN) if name and not _loads(name)]
     return "ONNX Runtime's CUDA provider does not load: " + (
         f"{', '.join(missing)} missing" if missing else f"it wants CUDA {onnxruntime.cuda_version} and cuDNN 9"
     )
+
+
+def _loads(library: str) -> bool:
+    """Whether a shared library can be loaded, or is loaded already."""
+    if sys.platform == "win32":
+        return True  # they are called otherwise there
+    try:
+        ctypes.CDLL(library)
+    except OSError:
+        return False
+    return True
 
 
 def _driver() -> tuple[int, tuple[int, int]]:
