@@ -6,6 +6,7 @@ import contextlib
 import io
 import json
 import os
+import select
 import shutil
 import signal
 import subprocess
@@ -258,8 +259,12 @@ def test_a_signal_ends_it_between_two_frames_with_one_line(started: Any, number:
     process.stdin.write(stream(moving_frames(63, 400, 300)))  # a frame does not fit into a pipe, two leave
     head = process.stdout.read(1000)  # it is at work
     process.send_signal(number)
-    time.sleep(0.3)  # whoever reads may be slow
-    rest, said = process.communicate(timeout=20)
+    rest = b""
+    for _ in range(3):  # whoever reads may be slow
+        time.sleep(0.6)
+        rest += process.stdout.read(70_000)
+    end, said = process.communicate(timeout=20)
+    rest += end
     assert process.returncode == 130
     assert said.decode().splitlines() == [line for line in said.decode().splitlines() if line.startswith("vgan: ")]
     assert len(said.decode().splitlines()) == 1
@@ -269,9 +274,10 @@ def test_a_signal_ends_it_between_two_frames_with_one_line(started: Any, number:
 def test_a_signal_ends_it_though_nobody_reads(started: Any) -> None:
     process = started("fill")
     os.set_blocking(process.stdin.fileno(), False)
-    data, start = memoryview(stream(moving_frames(300))), time.monotonic()
-    while data and time.monotonic() - start < 4:  # until both pipes are full
-        data = data[process.stdin.write(data) or 0 :]
+    data, moved = memoryview(stream(moving_frames(300))), time.monotonic()
+    while not select.select([process.stdout], [], [], 0)[0] or time.monotonic() - moved < 1:  # both pipes are full then
+        if written := process.stdin.write(data):
+            data, moved = data[written:], time.monotonic()
         time.sleep(0.01)
     assert data
     process.send_signal(signal.SIGTERM)

@@ -1,7 +1,13 @@
 """The queue between two threads: order, bounds, errors both ways, and leaving early without a hang."""
 
+import sys
 import threading
 import time
+from collections.abc import Callable
+from contextlib import suppress
+from functools import partial
+from types import FrameType
+from typing import Any
 
 import pytest
 
@@ -74,3 +80,59 @@ def test_work_called_off_stops_both_sides():
         channel.put(2)
     with pytest.raises(Abandoned):
         channel.check()
+
+
+def interrupted(after: int, call: Callable[[], object]) -> bool:
+    """Call, and interrupt it after so many steps of Python, as a signal may; whether it came to that."""
+    steps = 0
+
+    def trace(frame: FrameType, event: str, _: Any) -> Any:
+        nonlocal steps
+        frame.f_trace_opcodes = True
+        steps += event == "opcode"
+        if steps > after:
+            sys.settrace(None)
+            raise KeyboardInterrupt
+        return trace
+
+    before = sys.gettrace()
+    sys.settrace(trace)
+    try:
+        call()
+    except KeyboardInterrupt:
+        return True
+    finally:
+        sys.settrace(before)
+    return False
+
+
+def drain(channel: Channel[int]) -> None:
+    for _ in channel:
+        pass
+
+
+def pour(channel: Channel[int]) -> None:
+    with suppress(Abandoned):
+        for i in range(3):
+            channel.put(i)
+
+
+@pytest.mark.parametrize(
+    ("work", "other", "end"),
+    [
+        (lambda channel: channel.put(1), drain, Channel.finish),
+        (lambda channel: next(iter(channel)), pour, Channel.abandon),
+    ],
+)
+def test_an_interrupt_at_any_step_leaves_the_other_side_able_to_end(work: Any, other: Any, end: Any) -> None:
+    for step in range(1000):
+        channel: Channel[int] = Channel(1)
+        thread = threading.Thread(target=other, args=(channel,), daemon=True)
+        thread.start()
+        reached = interrupted(step, partial(work, channel))
+        end(channel)
+        thread.join(5)
+        assert not thread.is_alive(), f"step {step}"
+        if not reached:
+            return
+    pytest.fail("it never came to the end")

@@ -4,19 +4,15 @@ from __future__ import annotations
 
 import importlib
 import os
-import signal
 import sys
-import threading
 import traceback
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from types import FrameType
-from typing import Any
+from collections.abc import Sequence
 
 import click
 
 import vgan_plugin
 from vgan_plugin.cli.output import error_line, leave_stdout, open_closed_streams, print_json
+from vgan_plugin.cli.signals import stopped_by_signals
 from vgan_plugin.errors import UsageError, VganError
 
 COMMANDS = (
@@ -76,7 +72,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """
     open_closed_streams()
     arguments = list(sys.argv[1:] if arguments is None else arguments)
-    with _stopped_by_signals():
+    with stopped_by_signals():
         return _run(arguments)
 
 
@@ -118,21 +114,3 @@ def _fail(arguments: list[str], error: VganError, status: int | None = None) -> 
         facts = {"code": error.code, "what": error.what, "why": error.why, "do": error.do}
         print_json({"format": 1, "status": status, "error": facts})
     return status
-
-
-@contextmanager
-def _stopped_by_signals() -> Iterator[None]:
-    """Being told to end is an interrupt: the unfinished output is removed on the way out."""
-
-    def stop(_number: int, _frame: FrameType | None) -> None:
-        raise KeyboardInterrupt
-
-    before: dict[signal.Signals, Any] = {}
-    if threading.current_thread() is threading.main_thread():
-        numbers = [getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name)]
-        before = {number: signal.signal(number, stop) for number in numbers}
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)

@@ -22,8 +22,10 @@ if TYPE_CHECKING:
 
 _WAITING = 2
 """Frames of the output that may wait for whoever reads."""
+_PIECE = 1 << 16
+"""Bytes that are written at once: what a pipe holds."""
 _PATIENCE = 1.0
-"""Seconds in which the frame that is being written is finished after being told to end."""
+"""Seconds in which whoever reads takes a piece of the last frame, after we were told to end."""
 
 _common = shared.chain(
     click.option(
@@ -123,6 +125,7 @@ class _Standard:
         self._frames: Channel[bytes] = Channel(_WAITING)
         self._thread = threading.Thread(target=self._run, name="vgan-write", daemon=True)
         self._error: OutputError | None = None
+        self._sent = 0  # bytes
 
     def __enter__(self) -> Self:
         self._thread.start()
@@ -136,7 +139,10 @@ class _Standard:
                 raise self._error
         else:
             self._frames.abandon()
-            self._thread.join(_PATIENCE)
+            sent = -1
+            while self._thread.is_alive() and sent != self._sent:
+                sent = self._sent
+                self._thread.join(_PATIENCE)
 
     def write(self, data: bytes) -> None:
         """Write a frame.
@@ -151,7 +157,8 @@ class _Standard:
             for data in self._frames:
                 rest = memoryview(data)
                 while rest:
-                    rest = rest[os.write(self._file, rest) :]
+                    written = os.write(self._file, rest[:_PIECE])
+                    rest, self._sent = rest[written:], self._sent + written
         except Abandoned:
             return
         except BrokenPipeError:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import threading
-from collections import deque
 from collections.abc import Generator, Iterable, Iterator
-from typing import Generic, TypeVar
+from queue import SimpleQueue
+from typing import Generic, TypeVar, cast
 
 T = TypeVar("T")
+_END = object()
 
 
 class Abandoned(Exception):
@@ -17,15 +18,18 @@ class Abandoned(Exception):
 class Channel(Generic[T]):
     """One producer, one consumer. An error of the producer is raised where the consumer reads, and the other way round.
 
+    A signal may interrupt either side anywhere and leave the other able to go on. With a lock it could not: between
+    taking a lock and knowing it, Python has a place where a handler raises, and nobody would ever release it.
+
     Args:
         size: how many items may wait; the producer blocks beyond.
     """
 
     def __init__(self, size: int) -> None:
-        self._size = size
-        self._items: deque[T] = deque()
-        self._changed = threading.Condition()
-        self._finished = False
+        self._items: SimpleQueue[T | object] = SimpleQueue()
+        self._room: SimpleQueue[None] = SimpleQueue()
+        for _ in range(size):
+            self._room.put(None)
         self._abandoned = False
         self._error: BaseException | None = None
 
@@ -35,13 +39,10 @@ class Channel(Generic[T]):
         Raises:
             Abandoned: the consumer has left without an error; with one, that error is raised.
         """
-        with self._changed:
-            while len(self._items) >= self._size and not self._abandoned:
-                self._changed.wait()
-            if self._abandoned:
-                raise self._error or Abandoned
-            self._items.append(item)
-            self._changed.notify_all()
+        self.check()
+        self._room.get()
+        self.check()
+        self._items.put(item)
 
     def check(self) -> None:
         """Raise what `put` would raise, without handing over anything."""
@@ -50,33 +51,26 @@ class Channel(Generic[T]):
 
     def finish(self, error: BaseException | None = None) -> None:
         """The producer has ended, well or with an error; what waits is still delivered."""
-        with self._changed:
-            self._finished = True
-            self._error = self._error or error
-            self._changed.notify_all()
+        self._error = self._error or error
+        self._items.put(_END)
 
     def abandon(self, error: BaseException | None = None) -> None:
         """The consumer leaves, or the producer calls the work off: what waits is dropped, both sides are told."""
-        with self._changed:
-            self._abandoned = True
-            self._error = self._error or error
-            self._items.clear()
-            self._changed.notify_all()
+        self._error = self._error or error
+        self._abandoned = True
+        self._room.put(None)
+        self._items.put(_END)
 
     def __iter__(self) -> Iterator[T]:
         while True:
-            with self._changed:
-                while not self._items and not self._finished and not self._abandoned:
-                    self._changed.wait()
-                if not self._items:
-                    if self._error is not None:
-                        raise self._error
-                    if self._abandoned:
-                        raise Abandoned
-                    return
-                item = self._items.popleft()
-                self._changed.notify_all()
-            yield item
+            item = self._items.get()
+            self.check()
+            if item is _END:
+                if self._error is not None:
+                    raise self._error
+                return
+            self._room.put(None)
+            yield cast("T", item)
 
 
 def ahead(items: Iterable[T], size: int, name: str) -> Generator[T, None, None]:
