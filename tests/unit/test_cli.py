@@ -22,7 +22,6 @@ from vgan_plugin.cli.options import open_request, parse_rate, ranges
 @pytest.mark.parametrize(
     "arguments",
     [
-        [],
         ["nope"],
         ["fill"],
         ["fill", "in.mkv"],
@@ -54,6 +53,17 @@ def test_a_usage_error_is_one_line_on_standard_error_and_status_2(
     assert out == ""
     assert err.count("\n") == 1
     assert err.rstrip().endswith("[VGAN-201]")
+
+
+@pytest.mark.parametrize(("arguments", "usage"), [([], "vgan [OPTIONS] COMMAND"), (["pipe"], "vgan pipe [OPTIONS]")])
+def test_a_command_without_arguments_shows_its_help_and_does_not_pass_for_done(
+    arguments: list[str], usage: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(arguments) == 2
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert err.startswith(f"Usage: {usage}")
+    assert "Commands:" in err
 
 
 def test_json_is_one_object_also_on_failure(capsys: pytest.CaptureFixture[str]) -> None:

@@ -57,7 +57,6 @@ class Commands(click.Group):
     cls=Commands,
     epilog=_EPILOG,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
-    no_args_is_help=False,
 )
 @click.version_option(vgan_plugin.__version__, prog_name="vgan", message="%(prog)s %(version)s")
 def vgan() -> None:
@@ -93,6 +92,9 @@ def _run(arguments: list[str]) -> int:
     except BrokenPipeError:  # nobody reads the help any more
         leave_stdout()
         return 0
+    except click.exceptions.NoArgsIsHelpError as error:  # who says nothing wants to know what there is to say
+        print(error.ctx.get_help(), file=sys.stderr)  # noqa: T201
+        return UsageError.exit_status
     except click.ClickException as error:
         context = getattr(error, "ctx", None)
         command = context.command_path if context is not None else "vgan"

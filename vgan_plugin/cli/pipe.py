@@ -39,7 +39,7 @@ _common = shared.chain(
 )
 
 
-@click.group("pipe", no_args_is_help=False)
+@click.group("pipe")
 def command() -> None:
     """Work on YUV4MPEG2 from standard input to standard output, in one pass.
 
