@@ -37,7 +37,7 @@ plain: .venv-plain/.done
 hosts:
 	@if [ -z "$(HOSTS_PYTHON)" ]; then echo "SKIPPED: tests/hosts in VapourSynth and vsview: no Python 3.12 or newer here"; else \
 	$(MAKE) --no-print-directory .venv-hosts/.done && if [ -e .venv-hosts/.done ]; then \
-	.venv-hosts/bin/python -m pytest -q tests/hosts/test_v*.py tests/hosts/test_pyav.py; \
+	.venv-hosts/bin/python -m pytest -q tests/hosts/test_v*.py tests/hosts/test_pyav.py tests/hosts/test_example_clip.py; \
 	else echo "SKIPPED: tests/hosts in VapourSynth and vsview: no wheel of one of them for this machine"; fi; fi
 
 .venv/bin/python:
