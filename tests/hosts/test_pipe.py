@@ -216,6 +216,18 @@ def test_ffmpeg_writes_and_reads_every_kind_through_us_unchanged_at_an_odd_size(
     assert pictures_of(tmp_path / "out.mkv") == pictures_of(tmp_path / "in.mkv")
 
 
+@needs_ffmpeg
+def test_an_ffmpeg_that_was_not_told_to_be_unstrict_writes_nothing_of_more_than_8_bits_and_we_say_what_to_tell_it(
+    tmp_path: Path,
+) -> None:
+    write_clip(tmp_path / "in.mkv", moving_frames(5, format="yuv420p10le"))
+    shell = f"ffmpeg -v quiet -i in.mkv -f yuv4mpegpipe - | {sys.executable} -m vgan_plugin.cli pipe fill | cat"
+    done = subprocess.run(["bash", "-c", f"set -o pipefail; {shell}"], cwd=tmp_path, capture_output=True, timeout=120)
+    assert (done.returncode != 0, done.stdout) == (True, b"")
+    assert done.stderr.count(b"\n") == 1
+    assert b"-strict -1" in done.stderr
+
+
 # Ends
 
 

@@ -258,6 +258,24 @@ def test_damaged_frames_are_flagged_and_every_run_gives_the_same(tmp_path):
     assert pts == sorted(set(pts))
 
 
+def test_what_is_flagged_is_damaged_and_the_first_damaged_frame_is_flagged(tmp_path):
+    path = damaged_ts(tmp_path)
+    whole = clips.write_clip(
+        tmp_path / "b.ts", clips.moving_frames(40, 160, 96), "libx264", options={"g": "12", "crf": "18"}
+    )
+    found = []
+    for each in (whole, path):
+        with VideoReader(each) as reader:
+            found.append({f.time: (f.corrupt, [p.tobytes() for p in f.planes]) for f in reader.frames()})
+    clean, damaged = found
+    changed = [time for time in sorted(damaged) if damaged[time][1] != clean[time][1]]
+    flagged = [time for time in sorted(damaged) if damaged[time][0]]
+    assert not any(corrupt for corrupt, _ in clean.values())
+    assert flagged
+    assert set(flagged) <= set(changed)  # and most of the changed are not flagged: a decoder knows where it began
+    assert flagged[0] == changed[0]
+
+
 def test_once_something_is_damaged_one_thread_decodes_everything(tmp_path, monkeypatch):
     path, threads, decode = damaged_ts(tmp_path), [], reader_module._decoded
     monkeypatch.setattr(reader_module, "_decoded", lambda *a: (threads.append(a[2]), decode(*a))[1])

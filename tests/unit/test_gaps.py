@@ -90,6 +90,15 @@ def test_damaged_frames_at_a_cut_stay_in_the_shot_they_show():
     assert whole(plan) == [(7, 8, (Fraction(3 - j), Fraction(4 - j))) for j in range(3)]
 
 
+def test_a_gap_longer_than_its_shot_is_made_of_what_the_shot_shows_and_of_nothing_else():
+    timeline = clip(12)
+    plan = plan_gaps(timeline, [seen(timeline, "corrupt", 4, 9), seen(timeline, "cut", 3), seen(timeline, "cut", 10)])
+    assert [(t.a, t.b, t.method) for t in plan.targets] == [(3, None, "repeat")] * 6
+    timeline = Timeline((0, 1, 2, 10, 11, 12), TB)
+    plan = plan_gaps(timeline, [seen(timeline, "missing", 2), seen(timeline, "cut", 1), seen(timeline, "cut", 3)])
+    assert [(t.a, t.b) for t in plan.targets] == [(1, 2)] * 4 + [(3, 4)] * 3
+
+
 def test_references_never_cross_a_cut():
     timeline = clip(12)
     events = [seen(timeline, "cut", 6), seen(timeline, "corrupt", 5), seen(timeline, "corrupt", 6)]
