@@ -26,9 +26,11 @@ from vgan_plugin.pixels.planes import pad
 ROUNDS = 15
 
 
-def profiled(bundle: store.Bundle, graph: str, sizes: dict[str, int], inputs: dict[str, Any], folder: str) -> Any:
+def profiled(
+    bundle: store.Bundle, precision: str, graph: str, sizes: dict[str, int], inputs: dict[str, Any], folder: str
+) -> Any:
     """Outputs by name; of every node (operator, output shape), milliseconds and bytes written."""
-    spec = bundle.manifest.graphs[graph]
+    spec = bundle.manifest.graphs_in(precision)[graph]
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads, options.log_severity_level = 1, 3
     options.enable_profiling, options.profile_file_prefix = True, f"{folder}/{graph}"
@@ -38,9 +40,9 @@ def profiled(bundle: store.Bundle, graph: str, sizes: dict[str, int], inputs: di
     options.add_external_initializers_from_files_in_memory(
         list(external), list(external.values()), [len(data) for data in external.values()]
     )
-    session = onnxruntime.InferenceSession(bundle.graph(graph), options, providers=["CPUExecutionProvider"])
+    session = onnxruntime.InferenceSession(bundle.graph(graph, precision), options, providers=["CPUExecutionProvider"])
     for _ in range(ROUNDS):
-        outputs = session.run(None, {tensor.name: inputs[tensor.name] for tensor in spec.inputs})
+        outputs = session.run(None, {t.name: inputs[t.name].astype(t.dtype, copy=False) for t in spec.inputs})
     times, kinds, written = defaultdict(list), {}, {}
     for event in json.loads(Path(session.end_profiling()).read_text()):
         if event.get("cat") == "Node" and event["name"].endswith("kernel_time"):
@@ -57,8 +59,9 @@ def main() -> None:
     parser.add_argument("bundle", type=Path)
     parser.add_argument("--size", default="448x256")
     parser.add_argument("--most", type=int, default=12)
+    parser.add_argument("--precision", default="int8")
     asked = parser.parse_args()
-    bundle = store.load(asked.bundle)
+    bundle, precision = store.load(asked.bundle), asked.precision
     width, height = map(int, asked.size.split("x"))
     frames = [pad(frame, bundle.manifest.stride) for frame in clip.frames(None, width, height)[:3:2]]
     sizes = {"H": frames[0].height, "W": frames[0].width, "N": 1}
@@ -67,14 +70,14 @@ def main() -> None:
         seen, found = [], {}
         for frame in frames:
             outputs, found["encode"] = profiled(
-                bundle, "encode", sizes, {"frame": to_rgb(frame)[None], "valid": one}, folder
+                bundle, precision, "encode", sizes, {"frame": to_rgb(frame)[None], "valid": one}, folder
             )
             seen.append(outputs)
         inputs = {**seen[1], **{f"previous_{name}": value for name, value in seen[0].items()}}
         for tensor in bundle.manifest.graphs["remember"].inputs:
             inputs.setdefault(tensor.name, np.zeros(tensor.resolve(sizes), np.float32))
         inputs["dt"] = np.ones(1, np.float32)
-        state, found["remember"] = profiled(bundle, "remember", sizes, inputs, folder)
+        state, found["remember"] = profiled(bundle, precision, "remember", sizes, inputs, folder)
         inputs = {
             f"{side}_{name}": value for side, which in zip("ab", seen, strict=True) for name, value in which.items()
         }
@@ -82,7 +85,7 @@ def main() -> None:
         inputs |= {"before": np.float32([-0.5]), "after": np.float32([0.5]), "mask": one}
         for tensor in bundle.manifest.graphs["render"].inputs:
             inputs.setdefault(tensor.name, np.zeros(tensor.resolve(sizes), np.float32))
-        _, found["render"] = profiled(bundle, "render", sizes, inputs, folder)
+        _, found["render"] = profiled(bundle, precision, "render", sizes, inputs, folder)
     for graph, nodes in found.items():
         by_operator, by_kind = Counter[str](), Counter[tuple[str, str]]()
         for kind, time, _ in nodes:
