@@ -93,6 +93,8 @@ def rows(weights: str) -> Iterator[tuple[str, Generator, dict[str, bool], object
     yield "untrained: the built-in parts alone", plain, {}, nullcontext()
     yield "... without the frame after the gap", plain, {"later": False}, nullcontext()
     yield "... without the state: straight lines", plain, {"state": False}, nullcontext()
+    searched = patch.object(motion, "prefer", lambda _y, v, _others, _ca, _cb: v)
+    yield "... without the motion that goes on as a guess", plain, {}, searched
     yield "... without trust in the steadier side", plain, {}, patch.object(fusion, "STEADY", 0.0)
     yield "... without the level at full size", coarser, {}, nullcontext()
     yield "... without the calmer motion", plain, {}, patch.object(motion, "calm", lambda _y, v, _ca, _cb: v)

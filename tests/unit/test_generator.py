@@ -367,3 +367,44 @@ def test_the_reference_from_which_the_motion_goes_on_is_trusted_more() -> None:
     assert torch.allclose(trust[0, 0, 0], -trust[0, 0, 1])
     assert (trust[0, 0, 1] > 0.5).all()
     assert not steadier(torch.zeros(1, 4, 2, 2)).any()
+
+
+def test_of_motions_that_match_the_one_that_goes_on_is_taken_and_not_one_that_matches_much_worse() -> None:
+    columns = torch.arange(48.0)
+    stripes = 0.5 + 0.5 * (columns * 2 * math.pi / 6).sin().view(1, 1, 1, 48).expand(1, 1, 32, 48)  # alike every six
+    moved = torch.roll(stripes, 8, 3)  # which looks like two
+    y = torch.cat([torch.cat((x, motion.derivatives(x)), 1) for x in (stripes, moved)])
+    ca, cb = torch.zeros(1, 1, 1, 1), torch.ones(1, 1, 1, 1)
+    found, true, wrong = (torch.zeros(1, 2, 32, 48) for _ in range(3))
+    found[:, 1], true[:, 1], wrong[:, 1] = 2.0, 8.0, 5.0
+    everywhere, nowhere = torch.ones(1, 1, 1, 1, dtype=torch.bool), torch.zeros(1, 1, 1, 1, dtype=torch.bool)
+    inner = (slice(None), 1, slice(4, -4), slice(12, -12))
+    for others, expected in (
+        ([(true, everywhere)], 8.0),
+        ([(true, nowhere)], 2.0),
+        ([(wrong, everywhere)], 2.0),
+        ([(wrong, everywhere), (true, everywhere)], 8.0),
+    ):
+        assert (motion.prefer(y, found, others, ca, cb)[inner] == expected).all()
+
+
+def test_what_goes_on_is_read_where_it_was_and_only_where_it_is_known() -> None:
+    """Things to the right of the middle move by 3 cells a period, the others stand still; a is 1 before, b 2 after."""
+    at = torch.tensor([(-1.0, 2.0)])
+    ca, cb = motion.shares(at)
+    velocity = torch.zeros(1, 2, 8, 60)
+    velocity[:, 1, :, 30:] = 3.0
+    known, never = torch.ones(1, 1, 8, 60), torch.zeros(1, 1, 8, 60)
+    still = torch.zeros_like(velocity)
+    past = torch.cat((still, 3 * known, velocity, known), 1)
+    later = torch.cat((velocity, known, still, never), 1)
+    (before, sure_before), (after, sure_after) = motion.going_on(past, later, at, ca, cb)
+    assert sure_before.all()
+    assert sure_after.all()
+    assert (before[0, 1, :, 36:-4] == 9).all()  # on a's grid that edge lies at 30, at the target's time at 33
+    assert (before[0, 1, :, :30] == 0).all()
+    assert (after[0, 1, :, 30:48] == 9).all()  # on the grid of the frame after b at 30, at the target's time at 21
+    assert (after[0, 1, :, :20] == 0).all()  # between them both could be
+    (_, sure_before), (_, sure_after) = motion.going_on(torch.zeros_like(past), torch.zeros_like(later), at, ca, cb)
+    assert not sure_before.any()
+    assert not sure_after.any()

@@ -9,6 +9,7 @@ Sizes: height and width are multiples of `STRIDE`; whoever calls pads (replicati
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
@@ -295,12 +296,13 @@ class Generator(nn.Module):
             later: `State.motion` after the frame that follows b; None or zeros = not known.
         """
         n = offsets.shape[0]
-        flow2, motion8, misfit = self._flow(a, b, state, offsets, noise)
+        if state.motion is not None and later is None:
+            later = torch.zeros_like(state.motion)
+        flow2, motion8, misfit = self._flow(a, b, state, offsets, noise, later)
         turns = torch.zeros_like(motion8[:, :4])
-        if state.motion is not None:
+        if state.motion is not None and later is not None:
             with torch.no_grad():
                 to_a, to_b = (F.avg_pool2d(flow2, 4) / 4).chunk(2)
-                later = torch.zeros_like(state.motion) if later is None else later
                 off8, turns = motion.bend(to_a, to_b, state.motion, later, offsets)
                 off = motion.double(motion.double(off8))
             flow2 = flow2 - torch.cat((off, off))
@@ -351,7 +353,7 @@ class Generator(nn.Module):
         return Render(rgb, confidence, scale, towards, weights, torch.cat((wa, wb), 1))
 
     def _flow(
-        self, a: Features, b: Features, state: State, offsets: Tensor, noise: Tensor
+        self, a: Features, b: Features, state: State, offsets: Tensor, noise: Tensor, later: Tensor | None
     ) -> tuple[Tensor, Tensor, Tensor]:
         """Built-in motion, and on top of it what the heads correct, coarse to fine.
 
@@ -370,7 +372,10 @@ class Generator(nn.Module):
             ya, yb = motion.luma(pictures[:, :3]).chunk(2)
             lost_a, lost_b = (1 - pictures[:, 3:]).chunk(2)
             luma = torch.cat((ya + lost_a * yb, yb + lost_b * ya))  # what one does not show stands still in it
-            v16, v8, v4, v2 = motion.estimate(_evidence(a), _evidence(b), luma, ca, cb, self.preset.levels)
+            others: Sequence[tuple[Tensor, Tensor]] = ()
+            if state.motion is not None and later is not None:
+                others = motion.going_on(state.motion, later, offsets, ca, cb)
+            v16, v8, v4, v2 = motion.estimate(_evidence(a), _evidence(b), luma, ca, cb, self.preset.levels, others)
 
         def correct(
             head: FlowHead, fa: Tensor, fb: Tensor, v: Tensor, scale: float, so_far: Tensor, context: Tensor

@@ -15,6 +15,7 @@ few and large ones: on a CPU a small operator costs as much as its start.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import torch
@@ -29,6 +30,7 @@ HOLD = 4e-5  # weight of the field as it is against the data in a window
 MOMENTUM = 0.4  # of the diffusion: as smooth in half of the iterations
 ROBUST = 0.02  # residual at which a pixel's weight has fallen to 0.7
 CALM = (5, 9)  # windows over which the motion is made calmer, in cells
+WENT_ON, UNSURE = 2.5, 5e-5  # the motion going on may match so many times worse than what was found, and so much
 PRECISE = 1e-4  # squared difference below which a better match says nothing: noise matches too
 WORSE, SLACK = 1.6, 5e-5  # the calmer motion may match so many times worse, and so much
 DISSENT = 0.3  # weight of what the two sides of a gap disagree in about the path between, over its periods
@@ -324,20 +326,73 @@ def calm(y: Tensor, v: Tensor, ca: Tensor, cb: Tensor) -> Tensor:
         ca: share towards a.
         cb: share towards b.
     """
-
-    def error(v: Tensor) -> Tensor:
-        a, b = warp(y, sides(v, ca, cb)).chunk(2)
-        return F.conv2d((a - b).square(), window(5, 1.2, v), padding=2)
-
-    now = error(v)
+    now = mismatch(y, v, ca, cb)
     for size in CALM:
         weight = 1 / (now + PRECISE)
         weighed = torch.cat((v * weight, weight), 1)
         mean = F.conv2d(weighed, window(size, size / 4, v).expand(3, 1, size, size), padding=size // 2, groups=3)
         calmer = mean[:, :2] / mean[:, 2:]
-        then = error(calmer)
+        then = mismatch(y, calmer, ca, cb)
         kept = then < WORSE * now + SLACK
         v, now = torch.where(kept, calmer, v), torch.where(kept, then, now)
+    return v
+
+
+def mismatch(y: Tensor, v: Tensor, ca: Tensor, cb: Tensor) -> Tensor:
+    """Squared difference of a and b along a motion, mean of a small window: (n, 1, h, w).
+
+    Args:
+        y: (2n, c, h, w) what is compared of a, then of b.
+        v: (n, 2, h, w) velocity in cells.
+        ca: share towards a.
+        cb: share towards b.
+    """
+    a, b = warp(y, sides(v, ca, cb)).chunk(2)
+    return F.conv2d((a - b).square(), window(5, 1.2, v).expand(1, y.shape[1], 5, 5), padding=2)
+
+
+def going_on(
+    past: Tensor, later: Tensor, offsets: Tensor, ca: Tensor, cb: Tensor
+) -> tuple[tuple[Tensor, Tensor], tuple[Tensor, Tensor]]:
+    """Velocity over the span if things move on as they came to a, and if they came to b as they move on from there.
+
+    Args:
+        past: (n, 6, h, w) `State.motion` after b.
+        later: (n, 6, h, w) the same after the frame that follows b; zeros = not known.
+        offsets: (n, 2) times of a and b minus the target's.
+        ca: share towards a.
+        cb: share towards b.
+
+    Returns: twice (n, 2, h, w) in cells of the target's grid at 1/8, and where it is known.
+    """
+    span = (offsets[:, 1:] - offsets[:, :1]).view(-1, 1, 1, 1)
+    since, u, p = past[:, 2:3], past[:, 3:5], past[:, 5:]
+    v, q = later[:, :2], later[:, 2:3]
+    before, after = span * u, span * v
+    for _ in range(2):  # where on a's grid, on that of the frame after b, does it lie? A fixed point, nearly at once
+        before = span * warp(u, ca * before)
+        after = span * warp(v, (cb + q / span) * after)
+    knows_past = ((since - span).abs() < 0.01) & (p > 0.01) & (p < LONG_AGO)
+    return (before, knows_past), (after, (q > 0.01) & (q < LONG_AGO))
+
+
+def prefer(y: Tensor, v: Tensor, others: Sequence[tuple[Tensor, Tensor]], ca: Tensor, cb: Tensor) -> Tensor:
+    """The motion that others propose, wherever it matches nearly as well as what was found, or better.
+
+    Over a long gap or a repeated texture a search finds what matches by chance; what moved before moves on.
+
+    Args:
+        y: (2n, 3, h, w) luma and derivatives of a, then of b.
+        v: (n, 2, h, w) velocity in cells.
+        others: the same, and where it is known.
+        ca: share towards a.
+        cb: share towards b.
+    """
+    now = mismatch(y, v, ca, cb)
+    for other, known in others:
+        then = mismatch(y, other, ca, cb)
+        kept = known & (then < WENT_ON * now + UNSURE)
+        v, now = torch.where(kept, other, v), torch.where(kept, then, now)
     return v
 
 
@@ -356,7 +411,15 @@ def settle(y: Tensor, v: Tensor, ca: Tensor, cb: Tensor, level: Level) -> Tensor
     return v
 
 
-def estimate(a: Evidence, b: Evidence, luma: Tensor, ca: Tensor, cb: Tensor, levels: tuple[Level, ...]) -> list[Tensor]:
+def estimate(
+    a: Evidence,
+    b: Evidence,
+    luma: Tensor,
+    ca: Tensor,
+    cb: Tensor,
+    levels: tuple[Level, ...],
+    others: Sequence[tuple[Tensor, Tensor]] = (),
+) -> list[Tensor]:
     """Velocity over the span from a to b on the target's grid, coarse to fine.
 
     Args:
@@ -366,10 +429,11 @@ def estimate(a: Evidence, b: Evidence, luma: Tensor, ca: Tensor, cb: Tensor, lev
         ca: share towards a, (n, 1, 1, 1).
         cb: share towards b.
         levels: at strides 16, 8, 4, 2 and 1.
+        others: motions that `prefer` is shown at 1/8.
 
     Returns: for each level the settled velocity (n, 2, H/k, W/k), in its own cells.
     """
-    v16, v8, v = approach(a, b, ca, cb, levels, search(a.d16, b.d16, ca, cb))
+    v16, v8, v = approach(a, b, ca, cb, levels, search(a.d16, b.d16, ca, cb), others)
     y4, y2 = torch.cat((a.y4, b.y4)), torch.cat((a.y2, b.y2))
     v = v4 = double(v)
     for _ in range(levels[3].steps):
@@ -383,12 +447,19 @@ def estimate(a: Evidence, b: Evidence, luma: Tensor, ca: Tensor, cb: Tensor, lev
 
 
 def approach(
-    a: Evidence, b: Evidence, ca: Tensor, cb: Tensor, levels: tuple[Level, ...], found: Tensor
+    a: Evidence,
+    b: Evidence,
+    ca: Tensor,
+    cb: Tensor,
+    levels: tuple[Level, ...],
+    found: Tensor,
+    others: Sequence[tuple[Tensor, Tensor]] = (),
 ) -> tuple[Tensor, Tensor, Tensor]:
     """The first three levels of `estimate`, from what `search` found: v16, v8, and v8 tracked at 1/4, in cells."""
     v16 = settle(torch.cat((a.y16, b.y16)), found, ca, cb, levels[0])
-    v8 = settle(torch.cat((a.y8, b.y8)), double(v16), ca, cb, levels[1])
-    v, y4 = v8, torch.cat((a.y4, b.y4))
+    y8, y4 = torch.cat((a.y8, b.y8)), torch.cat((a.y4, b.y4))
+    v = prefer(y8, double(v16), others, ca, cb) if others else double(v16)
+    v = v8 = settle(y8, v, ca, cb, levels[1])
     for _ in range(levels[2].steps):
         v = track(y4, v, ca, cb)
     return v16, v8, v
