@@ -127,6 +127,44 @@ def test_holes_are_visible_through_a_timing_file(tmp_path: Path) -> None:
     assert found == pictures_of(tmp_path / "out.mkv")
 
 
+def test_a_report_of_a_pipe_shows_the_strips_of_vgan_fill(tmp_path: Path) -> None:
+    data = stream(broken(), rate="25:1 A8:9")
+    (tmp_path / "in.y4m").write_bytes(data)
+    report = repair(tmp_path / "in.y4m", Path("null:"), generator=BLEND, pictures=2)
+    done = pipe.fill(io.BytesIO(data), Sink().write, generator=BLEND, records=True, pictures=2)
+    assert report.pictures is not None
+    assert done.report.pictures is not None
+    wanted, found = (
+        [(s.number, s.made, s.before, s.was, s.after) for s in r.pictures.strips] for r in (report, done.report)
+    )
+    assert found == wanted
+    assert len(found) == 2
+    command = run(data, "fill", "--report", tmp_path / "r.html", "-q")
+    assert command.returncode == 0
+    assert '"strips":[{"made":0' in (tmp_path / "r.html").read_text()
+
+
+@pytest.mark.parametrize("holes", [None, Holes(boxes=((None, (20, 10, 12, 8)),), end=Fraction(1, 5))])
+def test_pictures_of_a_pipe_are_those_of_the_file_with_holes_and_at_another_rate(
+    tmp_path: Path, holes: Holes | None
+) -> None:
+    data = stream(moving_frames(45))
+    path = tmp_path / "in.y4m"
+    path.write_bytes(data)
+    how: dict[str, Any] = {"generator": BLEND, "pictures": 9}
+    if holes is None:
+        report = interpolate(path, Path("null:"), factor=2, **how)
+        done = pipe.interpolate(io.BytesIO(data), Sink().write, factor=2, records=True, **how)
+    else:
+        report = inpaint(path, Path("null:"), holes, **how)
+        done = pipe.inpaint(io.BytesIO(data), Sink().write, holes, records=True, **how)
+    assert report.pictures is not None
+    assert done.report.pictures is not None
+    strips = [(s.number, s.made, s.before, s.was, s.after) for s in done.report.pictures.strips]
+    assert strips == [(s.number, s.made, s.before, s.was, s.after) for s in report.pictures.strips]
+    assert strips
+
+
 BOX = Holes(boxes=((None, (20, 10, 12, 8)),), start=Fraction(43, 25), end=Fraction(48, 25))
 
 

@@ -106,6 +106,7 @@ def _run(options: dict[str, Any], work: Callable[..., Piped]) -> int:
                 timing=options["timing"],
                 min_confidence=options["min_confidence"],
                 records=report is not None,
+                pictures=report_file.pictures,
                 say=out.say,
             )
         report_file.write(done.report)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import heapq
 from abc import ABC, abstractmethod
 from collections import Counter, OrderedDict, deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from fractions import Fraction
 
@@ -142,6 +142,42 @@ class PlannedPictures(Pictures):
         return found
 
 
+class PicturesOnTheWay(Pictures):
+    """Of frames made on the way, each between the neighbours that it was made from: strips as of a plan's targets.
+
+    It holds on to the last source frames, no more than whoever makes frames of them holds anyway.
+
+    Args:
+        most: see `Pictures`.
+        held: how many source frames those are.
+        aspect: see `Pictures`.
+    """
+
+    def __init__(self, most: int, held: Callable[[], int], *, aspect: Fraction | None = None) -> None:
+        super().__init__(most, aspect=aspect)
+        self._held = held
+        self._sources: dict[int, Frame] = {}
+
+    def _see(self, index: int, frame: Frame) -> None:  # noqa: ARG002 the time says it
+        self._sources[frame.pts] = frame
+        while len(self._sources) > self._held():
+            del self._sources[next(iter(self._sources))]
+
+    def _beside(self, record: Record) -> dict[str, bytes | None]:
+        before, after = _nearest(zip(record.references, record.offsets, strict=True))
+        was = None
+        if record.why not in _TOLD_ENOUGH:
+            was = next((frame for frame in self._sources.values() if frame.time == record.time), None)
+        frames = {"before": self._source(before), "after": self._source(after), "was": was}
+        return {name: None if frame is None else self._jpeg(frame) for name, frame in frames.items()}
+
+    def _pass(self, record: Record) -> None:
+        """Frames go by themselves."""
+
+    def _source(self, pts: int | None) -> Frame | None:
+        return None if pts is None else self._sources.get(pts)
+
+
 class PicturesInPlace(Pictures):
     """Of frames made in the place of source frames, parts of them hidden: each beside what was there. Alone, where no
     source is.
@@ -168,6 +204,12 @@ class PicturesInPlace(Pictures):
 
 def _neighbours(target: Target) -> tuple[int | None, int | None]:
     """Source indices of the references nearest in time before and after a target."""
-    before = [(offset, index) for index, offset in target.references if offset <= 0]
-    after = [(offset, index) for index, offset in target.references if offset > 0]
+    return _nearest(target.references)
+
+
+def _nearest(references: Iterable[tuple[int, Fraction]]) -> tuple[int | None, int | None]:
+    """Of (reference, offset) the nearest one before and after."""
+    known = list(references)
+    before = [(offset, reference) for reference, offset in known if offset <= 0]
+    after = [(offset, reference) for reference, offset in known if offset > 0]
     return max(before)[1] if before else None, min(after)[1] if after else None

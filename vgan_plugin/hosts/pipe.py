@@ -16,6 +16,7 @@ from vgan_plugin.hosts.live import Item, Live, LiveFill, open_generator
 from vgan_plugin.hosts.live_inpaint import LiveInpaint, StreamMasks
 from vgan_plugin.hosts.live_rate import LiveInterpolation
 from vgan_plugin.hosts.masks import Holes
+from vgan_plugin.hosts.pictures import PicturesInPlace, PicturesOnTheWay
 from vgan_plugin.hosts.report import Report
 from vgan_plugin.media import y4m
 from vgan_plugin.timeline import Timeline
@@ -55,6 +56,7 @@ class Wishes:
         timing: times of the frames, see `y4m.read_times`; without them no frame is missing, only repeated.
         min_confidence: a made frame less sure than this becomes a repeat, and is named.
         records: keep a record of every made frame.
+        pictures: of how many of the least sure made frames the report shall have small pictures; needs `records`.
         say: lines for people.
     """
 
@@ -62,6 +64,7 @@ class Wishes:
     timing: Path | None = None
     min_confidence: float = 0.0
     records: bool = False
+    pictures: int = 0
     say: Say = lambda _: None
 
 
@@ -72,6 +75,7 @@ class Asked(TypedDict, total=False):
     timing: Path | None
     min_confidence: float
     records: bool
+    pictures: int
     say: Say
 
 
@@ -193,10 +197,16 @@ def _run(
         live = make(generator, header, known)
         report = Report(STREAM, STREAM, 0, Fraction(1), Fraction(1), live.events, live.unrepaired)
         report.notes.append(f"one pass: a frame leaves at most {live.latency} frames after it came")
-        done = Piped(report)
+        frames = _frames(reader, 1 / rate, timeline, done := Piped(report), wishes.say)
+        if wishes.pictures:
+            if task == "inpaint":
+                report.pictures = PicturesInPlace(wishes.pictures, aspect=header.aspect)
+            else:
+                report.pictures = PicturesOnTheWay(wishes.pictures, lambda: live.held, aspect=header.aspect)
+            frames = report.pictures.watch(frames)
         parameters: dict[Fraction, bytes] = {}
         writer = _Writer(write, header.line(out_rate(rate)), parameters, wishes.records, done)
-        for frame in _frames(reader, 1 / rate, timeline, done, wishes.say):
+        for frame in frames:
             if said := reader.parameters.pop(live.frames_in, b""):
                 parameters[frame.time] = said
             report.source_time_base = frame.time_base
@@ -267,6 +277,8 @@ class _Writer:
             self._done.report.time_base = frame.time_base
             if record is not None:
                 self._done.methods[record.method] += 1
+                if self._done.report.pictures is not None:
+                    self._done.report.pictures.add(frame, record)
                 if self._records or record.fallback:
                     self._done.report.made.append(record)
 

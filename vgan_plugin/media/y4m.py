@@ -42,6 +42,7 @@ class Header:
         format: the pixel format.
         colour: what the tags say of colour: range and chroma position. Matrix, primaries and transfer have no tag.
         tags: all tags in their order, each with its letter, as they came.
+        aspect: sample aspect ratio; None when untold (``A0:0``).
     """
 
     width: int
@@ -50,6 +51,7 @@ class Header:
     format: PixelFormat
     colour: Colour
     tags: tuple[str, ...]
+    aspect: Fraction | None
 
     @classmethod
     def parse(cls, line: bytes) -> Header:
@@ -85,7 +87,8 @@ class Header:
         ranges = {"XCOLORRANGE=FULL": True, "XCOLORRANGE=LIMITED": False}
         full = next((ranges[tag] for tag in tags if tag in ranges), None)
         colour = Colour(full_range=full, chroma_location=place)
-        return cls(width, height, _rate(told.get("F", "0:0")), form, colour, tags)
+        rate, aspect = (_ratio(told.get(letter, "0:0")) for letter in "FA")
+        return cls(width, height, rate, form, colour, tags, aspect)
 
     def line(self, rate: Fraction | None = None) -> bytes:
         """The first line of a stream with the same tags, the unknown ones too.
@@ -120,7 +123,7 @@ def _format(name: str) -> tuple[PixelFormat, int]:
     return PixelFormat.parse(f"yuv{alpha}{match['sub']}p{deep}"), _PLACES.get(match["place"] or "", 0)
 
 
-def _rate(text: str) -> Fraction | None:
+def _ratio(text: str) -> Fraction | None:
     parts = re.fullmatch(r"(\d{1,12}):(\d{1,12})", text)
     if parts is None or not int(parts[1]) or not int(parts[2]):
         return None
