@@ -20,6 +20,7 @@ except ImportError as error:
 
 from clips import drop, freeze, join, moving_frames, write_clip
 from PySide6.QtGui import QColor, QImage
+from strangers import PLUGINS, install
 from vsview.app.tools.scening.models import RangeFrame, UnifiedRange
 
 from vgan_plugin.cli import main as vgan
@@ -43,18 +44,23 @@ def broken(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_clip(tmp_path_factory.mktemp("vsview") / "broken.mkv", drop(freeze(shots, 33, 34), 10, 11))
 
 
-@pytest.fixture(scope="module")
-def seen(broken: Path) -> dict[str, Any]:
-    """What a user sees who opens a script in vsview."""
-    script, shot = broken.with_suffix(".vpy"), broken.with_suffix(".png")
+def session(broken: Path, shot: Path, **environment: str) -> dict[str, Any]:
+    script = broken.with_suffix(".vpy")
     script.write_text(SCRIPT.format(path=str(broken)))
     home = {"HOME": str(broken.parent), "XDG_CONFIG_HOME": str(broken.parent), "QT_QPA_PLATFORM": "offscreen"}
     command = [sys.executable, str(SESSION), str(script), str(shot), "33"]
-    done = subprocess.run(command, env={**os.environ, **home}, capture_output=True, text=True, timeout=180)
+    there = {**os.environ, **home, **environment}
+    done = subprocess.run(command, env=there, capture_output=True, text=True, timeout=180)
     assert done.returncode == 0, done.stderr
     told: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
     assert told["loaded"] == 0, done.stderr
     return {**told, "stderr": done.stderr, "image": QImage(str(shot))}
+
+
+@pytest.fixture(scope="module")
+def seen(broken: Path) -> dict[str, Any]:
+    """What a user sees who opens a script in vsview."""
+    return session(broken, broken.with_suffix(".png"))
 
 
 def test_the_panel_is_found_and_nobodys_video_processor_is_replaced(seen: dict[str, Any]) -> None:
@@ -96,6 +102,16 @@ def test_properties_stand_in_a_category_of_their_own_and_read_well(seen: dict[st
     assert seen["category"] == "vgan"
     assert seen["confidence"] == "43.2%"
     assert (seen["parsers"], seen["serializers"]) == (["vgan report or plan"], ["vgan plan"])
+
+
+def test_the_panel_shows_the_same_whatever_broken_plugins_are_installed(seen: dict[str, Any], broken: Path) -> None:
+    names = [path.stem for path in sorted(PLUGINS.glob("vgan_*.py")) if path.read_text("utf-8").startswith('"""Broken')]
+    site = install(broken.parent / "site", *names)
+    path = os.pathsep.join([str(site), *filter(None, [os.environ.get("PYTHONPATH")])])
+    among = session(broken, broken.with_name("among.png"), PYTHONPATH=path)
+    assert "dropped at" in among["stderr"]  # they were there
+    for what in ("plugins", "made", "rows", "notches", "doubtful", "pictures", "mask", "category", "parsers"):
+        assert among[what] == seen[what], what
 
 
 # Scenes
