@@ -17,7 +17,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from vgan_plugin.errors import DataUnusable, ExtraMissing, PluginFailed, UsageError
-from vgan_plugin.evaluate import baselines, holes, methods, plots, rife, run, sets, tables, vmaf, windows
+from vgan_plugin.evaluate import baselines, holes, methods, metrics, plots, rife, run, sets, tables, vmaf, windows
 from vgan_plugin.evaluate.methods import Answer, Pairwise
 from vgan_plugin.evaluate.run import Memory, Protocol
 from vgan_plugin.types import OpenRequest
@@ -294,6 +294,12 @@ def test_holes_are_where_they_should_be() -> None:
     assert {abs(b - a) for a, b in pairwise(lefts)} == {2}
     assert strips[0].sum() == 6 * 64
     assert strips[0][-6:].all()
+    blocks, slices = holes.blocks(20, 360, 640), holes.slices(20, 360, 640)
+    assert np.mean(blocks) == pytest.approx(holes.LOST, abs=0.01)
+    assert all(mask[:16, :16].all() or not mask[:16, :16].any() for mask in blocks)
+    assert {int(mask.sum()) for mask in slices} == {48 * 640}
+    for masks in (blocks, slices):
+        assert len({mask.tobytes() for mask in masks}) > 10
 
 
 def test_what_is_in_a_hole_is_handed_to_nobody_and_what_changes_outside_is_counted() -> None:
@@ -324,6 +330,23 @@ def test_a_still_scene_behind_a_passing_hole_comes_back_from_the_nearest_time() 
     for both in (False, True):
         made = holes.nearest([holes.hide(f, m) for f, m in zip(still, masks, strict=True)], masks, both=both)
         assert all(np.array_equal(sets.rgb8(a), sets.rgb8(b)) for a, b in zip(made, still, strict=True))
+
+
+def test_where_a_picture_moves_dis_fills_lost_blocks_better_than_a_copy_and_that_better_than_telea() -> None:
+    pytest.importorskip("cv2")
+    frames = [sets.as_rgb(frame) for frame in clips.moving_frames(9, 128, 96)]
+    masks = holes.blocks(9, 96, 128)
+    hidden = [holes.hide(f, m) for f, m in zip(frames, masks, strict=True)]
+    found = {}
+    for method in baselines.open_baselines(["repeat", "telea", "dis"], pytest.fail):
+        made = method.inpaint(hidden, masks)
+        assert made is not None
+        assert [frame.pts for frame in made] == [frame.pts for frame in frames]
+        assert not any(map(holes.outside, made, frames, masks))
+        inner = [(sets.rgb8(a), sets.rgb8(b), m) for a, b, m in zip(made, frames, masks, strict=True)][1:-1]
+        found[method.name] = np.mean([metrics.mse(*each) for each in inner])
+    assert found["dis"] < 0.7 * found["repeat"]
+    assert found["repeat"] < found["telea"]
 
 
 @settings(max_examples=20, deadline=None)

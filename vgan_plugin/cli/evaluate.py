@@ -44,7 +44,11 @@ what = shared.chain(
     ),
     click.option("--predict", is_flag=True, help="Frames 1 and 4 after the last one, too."),
     click.option("--double", is_flag=True, help="Halve the clip's rate and raise it again, too; with VMAF."),
-    click.option("--inpaint", is_flag=True, help="Holes in every frame, too: a box, a strip, masks beside the clip."),
+    click.option(
+        "--inpaint",
+        is_flag=True,
+        help="Holes in every frame, too: a box, a strip, lost blocks and slices, masks beside the clip.",
+    ),
     click.option(
         "--windows",
         "most",
@@ -72,7 +76,7 @@ who = shared.chain(
     click.option(
         "--baselines",
         metavar="A,B|none",
-        default="repeat,blend,dis,mci,rife",
+        default="repeat,blend,telea,dis,mci,rife",
         show_default=True,
         help="What stands beside.",
     ),

@@ -9,7 +9,8 @@ import numpy as np
 from vgan_plugin.errors import ExtraMissing, UsageError
 from vgan_plugin.evaluate import holes, motion
 from vgan_plugin.evaluate.methods import Method, Model, Pairwise
-from vgan_plugin.evaluate.sets import Picture
+from vgan_plugin.evaluate.sets import Picture, from_rgb8, rgb8
+from vgan_plugin.pixels.planes import composite
 from vgan_plugin.types import Frame, Mask, OpenRequest
 
 
@@ -40,9 +41,39 @@ def _blend(a: Picture, b: Picture, t: float) -> Picture:
     return mixed
 
 
-def _dis() -> Method:
-    version = motion.opencv().__version__
-    return Pairwise("dis", f"opencv {version}", motion.between, motion.beyond)
+class _Dis(Pairwise):
+    """Motion by OpenCV's DIS; for holes, from the frame before and the one after, whose own are closed as by `_Repeat`
+    first.
+    """
+
+    def __init__(self) -> None:
+        super().__init__("dis", f"opencv {motion.opencv().__version__}", motion.between, motion.beyond)
+
+    def inpaint(self, frames: Sequence[Frame], masks: Sequence[Mask]) -> list[Frame] | None:
+        """Both neighbours moved to the middle between them; at the ends of the clip there is one, held still."""
+        closed = holes.nearest(frames, masks)
+        made = [closed[0]]
+        for before, frame, mask, after in zip(closed, frames[1:], masks[1:], closed[2:], strict=False):
+            picture = motion.between(rgb8(before), rgb8(after), 0.5)
+            made.append(composite(from_rgb8(picture, frame.pts, frame), frame, mask))
+        return [*made, closed[-1]]
+
+
+class _Telea(Pairwise):
+    """OpenCV's inpainting of each picture alone (Telea, "An image inpainting technique", 2004), for holes only."""
+
+    def __init__(self) -> None:
+        super().__init__("telea", f"opencv {motion.opencv().__version__}")
+
+    def inpaint(self, frames: Sequence[Frame], masks: Sequence[Mask]) -> list[Frame] | None:
+        """Within 3 pixels of the edge, from outside to inside."""
+        cv2 = motion.opencv()
+        made = []
+        for frame, mask in zip(frames, masks, strict=True):
+            picture = np.ascontiguousarray(rgb8(frame).transpose(1, 2, 0))
+            filled = cv2.inpaint(picture, mask.astype(np.uint8), 3, cv2.INPAINT_TELEA).transpose(2, 0, 1)
+            made.append(composite(from_rgb8(filled, frame.pts, frame), frame, mask))
+        return made
 
 
 def _mci() -> Method:
@@ -60,7 +91,8 @@ def _rife() -> Method:
 BASELINES: dict[str, Callable[[], Method]] = {
     "repeat": _Repeat,
     "blend": _Blend,
-    "dis": _dis,
+    "telea": _Telea,
+    "dis": _Dis,
     "mci": _mci,
     "rife": _rife,
 }

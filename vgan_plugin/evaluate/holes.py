@@ -16,6 +16,7 @@ from vgan_plugin.evaluate import metrics, motion
 from vgan_plugin.evaluate.methods import Method
 from vgan_plugin.evaluate.sets import Picture, from_rgb8, rgb8
 from vgan_plugin.pixels.colour import from_rgb
+from vgan_plugin.pixels.flow import double
 from vgan_plugin.pixels.planes import composite
 from vgan_plugin.types import Frame, Mask
 
@@ -23,6 +24,10 @@ SPEED = 2
 """Pixels a frame by which the box moves."""
 STRIP = 0.12
 """Share of the rows that the subtitle strip covers."""
+BLOCK, LOST = 16, 0.05
+"""Side of a macroblock, and the share of them that is lost."""
+SLICE = 0.125
+"""Share of the rows that a slice holds."""
 Holes = Callable[[int, int, int], list[Mask]]
 """Masks for a number of frames of (rows, columns)."""
 
@@ -47,7 +52,26 @@ def strip(count: int, rows: int, columns: int) -> list[Mask]:
     return [mask] * count
 
 
-SHAPES: dict[str, Holes] = {"box": box, "strip": strip}
+def blocks(count: int, rows: int, columns: int) -> list[Mask]:
+    """Macroblocks that a transmission lost, others in each frame."""
+    rng = np.random.default_rng(0)
+    cells = -(-rows // BLOCK), -(-columns // BLOCK)
+    return [(rng.random(cells) < LOST).repeat(BLOCK, 0).repeat(BLOCK, 1)[:rows, :columns] for _ in range(count)]
+
+
+def slices(count: int, rows: int, columns: int) -> list[Mask]:
+    """A whole slice that a transmission lost, another one in each frame."""
+    rng = np.random.default_rng(0)
+    high = max(1, round(SLICE * rows / BLOCK)) * BLOCK
+    masks = []
+    for top in rng.integers(max(1, rows // BLOCK - high // BLOCK + 1), size=count) * BLOCK:
+        mask = np.zeros((rows, columns), np.bool_)
+        mask[top : top + high] = True
+        masks.append(mask)
+    return masks
+
+
+SHAPES: dict[str, Holes] = {"box": box, "strip": strip, "blocks": blocks, "slices": slices}
 """Holes by name. A clip that has masks beside it has the hole ``object``, too."""
 
 
@@ -112,8 +136,7 @@ def smooth(picture: NDArray[np.float32], known: Mask) -> NDArray[np.float32]:
     height, width = weight.shape[0] // 2, weight.shape[1] // 2
     small_weight = weight.reshape(height, 2, width, 2).sum((1, 3))
     small = total.reshape(3, height, 2, width, 2).sum((2, 4)) / np.maximum(small_weight, 1e-9)
-    coarse = smooth(small, small_weight > 0)
-    fine = coarse.repeat(2, 1).repeat(2, 2)[:, :rows, :columns]
+    fine = double(smooth(small, small_weight > 0))[:, :rows, :columns]
     return np.where(known, picture, fine)
 
 

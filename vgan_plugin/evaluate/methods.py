@@ -195,24 +195,21 @@ class Pairwise:
     Args:
         name: as tables name it.
         identity: its version.
-        between: makes what lies between.
+        between: makes what lies between, where it can.
         beyond: makes what comes after, where it can.
     """
 
-    def __init__(self, name: str, identity: str, between: Between, beyond: Beyond | None = None) -> None:
+    def __init__(self, name: str, identity: str, between: Between | None = None, beyond: Beyond | None = None) -> None:
         self.name, self.identity = name, identity
         self._between, self._beyond = between, beyond
 
     def make(self, window: Window) -> list[Answer] | None:
         """In 8 bit RGB; in the clip's own format the answer is converted like any other."""
-        if window.after:
-            a, b = rgb8(window.before[-1]), rgb8(window.after[0])
-            pictures = [self._between(a, b, float(window.place(time))) for time in window.times]
-        elif self._beyond is not None:
-            a, b = (rgb8(frame) for frame in window.before[-2:])
-            pictures = [self._beyond(a, b, float(window.place(time))) for time in window.times]
-        else:
+        a, b = (rgb8(frame) for frame in (*window.before[-2:], *window.after[:1])[-2:])
+        make = self._between if window.after else self._beyond
+        if make is None:
             return None
+        pictures = [make(a, b, float(window.place(time))) for time in window.times]
         return [Answer(as_made(picture, window, frame)) for picture, frame in zip(pictures, window.truth, strict=True)]
 
     def inpaint(self, frames: Sequence[Frame], masks: Sequence[Mask]) -> list[Frame] | None:  # noqa: ARG002

@@ -24,7 +24,7 @@ from vgan_plugin.evaluate.vmaf import vmaf
 from vgan_plugin.evaluate.windows import Window
 from vgan_plugin.types import Frame
 
-PROTOCOL = 1
+PROTOCOL = 2
 """Raised when the same clip and method would give other figures: what is remembered is then measured anew."""
 _INPAINT, _OBJECT = "inpaint ", "object"
 _FRAMES = 4
@@ -200,7 +200,7 @@ def _inpaint(
     if len(some) < 2:
         return []
     if shape == _OBJECT:
-        masks = source.read_masks()[: len(some)]
+        masks = [mask[:, ::-1] for mask in source.read_masks()[: len(some)]]  # behind the object itself nobody knows
         some = some[: len(masks)]
         if any(mask.shape != (frame.height, frame.width) for mask, frame in zip(masks, some, strict=True)):
             raise InputError(f"The masks of {source.name} do not fit", "their size is not the clip's", "scale them")
