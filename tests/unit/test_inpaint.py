@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 from fractions import Fraction
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -13,11 +14,14 @@ from toy import Toy, digest
 
 from vgan_plugin.errors import UsageError
 from vgan_plugin.fill import Inpainter, Record, Scene, fill_gap, inpaint_stream
-from vgan_plugin.fill.background import Background, around
+from vgan_plugin.fill.background import Background, Found, around
+from vgan_plugin.fill.engine import Filled
+from vgan_plugin.fill.inpaint import fused
+from vgan_plugin.gaps import Target
 from vgan_plugin.pixels.planes import chroma_mask
 from vgan_plugin.plugins import get_plugin_manager
 from vgan_plugin.runtime.simple import BLEND, REPEAT, Simple
-from vgan_plugin.types import FillRequest, Frame, FrameGenerator, Mask, OpenRequest
+from vgan_plugin.types import FillRequest, Frame, FrameGenerator, Made, Mask, OpenRequest, RenderRequest
 
 W, H = 128, 80
 PERIOD = Fraction(1, 25)
@@ -205,3 +209,38 @@ def test_what_is_hidden_is_shown_to_nobody_and_comes_back_in_no_frame(generator:
             maker.close()
 
     assert inpainted(40) == inpainted(220)
+
+
+def test_where_nobody_shows_a_pixel_the_generator_counts_if_it_sees_the_place_and_hardly_if_not() -> None:
+    (frame,) = moving_frames(1, W, H, "gray")
+    mask, blind = box(20, 20, 40, 80), box(0, 0, H, W // 2)
+    closed = replace(frame, planes=(np.zeros((H, W), np.uint8),))
+    found = Found(closed, mask, np.zeros((H, W), np.float32))
+    white = replace(frame, planes=(np.full((H, W), 255, np.uint8),))
+    target = Target(0, 0, 1, (Fraction(-1), Fraction(1)))
+    made = Filled(white, 0.5, target, "toy", map=np.full((H, W), 0.5, np.float32))
+    plane = fused(found, made, mask, blind).frame.planes[0]
+    assert plane[mask & blind].max() < 0.05 * 255
+    assert plane[mask & ~blind].min() > 0.9 * 255
+    assert not plane[~mask].any()
+
+
+def test_a_hole_that_hides_the_same_place_in_every_frame_is_closed_alike_whatever_the_generator_says() -> None:
+    """A scene that stands still behind a logo that does, too: no frame shows what is behind."""
+    frames = [replace(moving_frames(1, W, H)[0], pts=i) for i in range(4)]
+    mask = box(30, 50, 20, 30)
+    out = [made for made, _ in inpaint([spoil(frame, mask) for frame in frames], [mask] * 4, Flickering())]
+    flicker = [off(a, b, mask) for a, b in pairwise(out)]
+    assert max(flicker) < 6
+
+
+class Flickering(Simple):
+    """Says black and white in turn, and is sure of it."""
+
+    def __init__(self) -> None:
+        super().__init__(REPEAT)
+
+    def render(self, request: RenderRequest) -> Made:
+        made = super().render(request)
+        planes = tuple(np.full_like(plane, 255 * (request.pts % 2)) for plane in made.frame.planes)
+        return replace(made, frame=replace(made.frame, planes=planes), confidence=0.5)

@@ -14,6 +14,7 @@ from vgan_plugin.fill.background import Background, Found
 from vgan_plugin.fill.engine import Engine, Filled, Say
 from vgan_plugin.fill.stream import Record, fill_stream
 from vgan_plugin.gaps import Plan, Target
+from vgan_plugin.pixels.flow import box
 from vgan_plugin.pixels.planes import chroma_mask
 from vgan_plugin.types import Frame, FrameGenerator, Mask, PixelFormat, Plane
 
@@ -24,8 +25,13 @@ REACH = 40
 _CHUNK = 8
 """Frames that are made at once: looking into the future begins anew for each chunk."""
 
-CLOSED = 0.02
-"""What the generator's error is weighed against where nobody shows a pixel: there the hole is closed smoothly."""
+CLOSED, BLIND = 0.1, 0.0025
+"""What the generator's error is weighed against where nobody shows a pixel, and the hole is closed smoothly: where it
+sees the place in a reference, and where it does not. It is then less sure than it says, and says something else in
+each frame.
+"""
+_NEAR = 16
+"""Pixels around a hole of a reference in which its motion is not to be relied on."""
 _TRIFLE = 0.05
 """Share of the generator below which a frame is not called its work."""
 
@@ -185,7 +191,9 @@ class Inpainter:
         assert mask is not None  # noqa: S101 - asked before
         target = self._target(index, known)
         made = self._engine.make(target, found.frame, mask, self._seed)
-        filled = fused(found, made, mask)
+        holes = np.stack([self._done[i].rest for i, _ in target.references]).astype(np.float32)
+        blind: Mask = np.all(box(holes, 2 * _NEAR + 1) > 0, axis=0)
+        filled = fused(found, made, mask, blind)
         if filled.confidence < self._min_confidence and not filled.fallback:
             repeat = self._engine.repeat(target, found.frame, mask)
             why = f"confidence {filled.confidence:.3f} is below the minimum {self._min_confidence:g}"
@@ -254,20 +262,21 @@ def start_of(index: int, cuts: Sequence[int], generator: FrameGenerator, *, whol
     return max(shot, shot + (first - shot) // _CHUNK * _CHUNK)
 
 
-def fused(found: Found, made: Filled, mask: Mask) -> Filled:
+def fused(found: Found, made: Filled, mask: Mask, blind: Mask) -> Filled:
     """Two guesses at the hidden pixels, weighted by how far off each may be; one alone where the other has none.
 
     Args:
         found: what other frames show.
         made: the same frame by the generator, all of the mask.
         mask: (H, W), what is hidden.
+        blind: (H, W), what no reference of the generator shows at that place or near it.
     """
     if made.map is None:
         off = np.full(mask.shape, _error_of(np.float32(made.confidence)), np.float32)
     else:
         off = _error_of(made.map)
     there = mask & ~found.rest
-    square = np.square(np.where(there, found.error, CLOSED))
+    square = np.square(np.where(there, found.error, np.where(blind, np.float32(BLIND), np.float32(CLOSED))))
     share = (square / (square + np.square(off) + 1e-12)).astype(np.float32)  # of what was made
     if found.rest.all():  # nothing is known of such a frame, not even around a hole
         share[:] = 1
