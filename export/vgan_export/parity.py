@@ -15,18 +15,20 @@ from vgan_plugin.bundle.signature import Graph
 from vgan_plugin.bundle.store import Bundle
 from vgan_plugin.errors import ExportFailed
 from vgan_plugin.runtime.session import GraphSessions, Value
-from vgan_plugin.training.generator import BLOCK, LEAD, NOISE, STRIDE, Features, Generator
+from vgan_plugin.training.generator import NOISE, STRIDE, Features, Generator
 from vgan_plugin.training.recurrence import State
 
 SIZES = ((64, 96), (49, 83), (117, 61))
 """(H, W) compared at; two of them odd."""
 OFFSETS = ((-0.5, 0.5), (-2.0, -1.0), (-0.75, 2.25), (-0.25, 0.75))
 """Times of the references compared at in turn: between, after, and not in the middle."""
+STEPS = 64
+"""Frames of the chain: more than the longest that is ever run, a block and its lead-in."""
 ALLOWED = {"fp32": (1e-3, 1e-5), "fp16": (3e-2, 1e-3), "int8": (3e-1, 1e-2)}
 """Differences allowed, largest and mean, of the range 0..1."""
 
 
-def compare(generator: Generator, bundle: Bundle, steps: int = BLOCK + LEAD) -> dict[str, Any]:
+def compare(generator: Generator, bundle: Bundle, steps: int = STEPS) -> dict[str, Any]:
     """Run the network and each precision of the bundle over a chain of moving frames at several sizes, on the CPU.
 
     Args:

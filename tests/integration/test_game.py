@@ -18,6 +18,7 @@ from vgan_plugin.training import checkpoint, clips, health, rescue, train  # noq
 from vgan_plugin.training.health import BACKS, Finding  # noqa: E402
 from vgan_plugin.training.players import Players  # noqa: E402
 from vgan_plugin.training.presets import schedule  # noqa: E402
+from vgan_plugin.training.rollout import roll_out  # noqa: E402
 from vgan_plugin.training.tasks import Sampler  # noqa: E402
 from vgan_plugin.types import TrainRequest  # noqa: E402
 
@@ -81,6 +82,31 @@ def test_in_a_turn_the_judges_move_first_and_then_the_generator(data, preset, mo
     scalars = train.turn(players, sampler.batch(1), 1)
     assert order == ["D", "G"]
     assert {"judges/loss", "judges/frame_margin", "adversarial/loss"} <= set(scalars)
+
+
+def test_a_window_seen_backwards_twice_is_the_window_and_once_has_the_same_truth(data):
+    _, sampler = table(data, synthetic=1.0, lead=2, tasks="between:1")
+    batch = sampler.batch(0)
+    back = batch.backwards()
+    assert torch.equal(back.frames[:, back.a], batch.frames[:, batch.b])
+    assert torch.equal(back.offsets(0), -batch.offsets(0).flip(1))
+    assert torch.equal(back.flow[:, :, :2], batch.flow[:, :, 2:])
+    assert (back.times.diff(dim=1) > 0).all()
+    for one, other in zip(back.backwards(), batch, strict=True):
+        assert torch.equal(one, other) if isinstance(one, torch.Tensor) else one == other
+
+
+def test_ping_pong_makes_what_is_made_forwards_and_backwards_alike(data):
+    apart = []
+    for weight in (0.0, 20.0):
+        players, sampler = table(data, gan_from=1.0, steps=60, lr=2e-3, lead=3, tasks="between:1", ping_pong=weight)
+        batch = sampler.batch(0)
+        for step in range(12):
+            train.turn(players, batch, step)
+        with torch.no_grad():
+            there, back = (roll_out(players.generator, b).rgb for b in (batch, batch.backwards()))
+        apart.append(float((there - back).abs().mean()))
+    assert apart[1] < 0.8 * apart[0]
 
 
 def test_plain_gradient_descent_is_the_textbooks_update(data):

@@ -191,8 +191,9 @@ class RecurrentGenerator:
         size = features.size
         before, after = request.offsets
         if (a is None and not before) or (b is None and not after):
-            # A lone reference is held still: both sides see it, and the absent one is trusted nowhere.
-            before, after = Fraction(-1), Fraction(1)
+            # A lone reference is held still: it is seen from both sides, and the absent one is trusted nowhere.
+            apart = abs(before or after) or Fraction(1)
+            before, after = -apart, apart
         state, reads = request.state, self._read["render"]
         inputs: dict[str, Value] = {}
         for prefix, reference in (("a_", a), ("b_", b)):

@@ -19,7 +19,7 @@ from torch import Tensor, nn
 
 from vgan_plugin.training import motion
 from vgan_plugin.training.fusion import Fusion, doubt, grey, smooth, steadier
-from vgan_plugin.training.layers import Residual, conv, convolution, upsample, zero
+from vgan_plugin.training.layers import Residual, conv, convolution, even, upsample, zero
 from vgan_plugin.training.motion import Evidence, Level
 from vgan_plugin.training.recurrence import CELLS, State
 
@@ -27,7 +27,7 @@ STRIDE = 16
 NOISE = 16  # channels of noise, at 1/16
 SMALL = 16  # channels of the few small maps (motion, times), zeros included
 MISFIT = 0.03  # difference of luma along the built-in motion from which corrections count in full
-ADDED = 0.1  # share of what is added to a dream where frames before it are seen
+IMAGINED = 0.1  # share of a dream's frame that is made anew where frames before it are seen
 BLOCK, LEAD = 32, 8  # frames of a chain's block, and of its lead-in
 
 
@@ -112,6 +112,10 @@ class Features(NamedTuple):
     f4: Tensor
     f8: Tensor
     f16: Tensor
+
+    def absent(self) -> Features:
+        """A reference that is not there, beside this one: the same evidence of motion, trusted nowhere."""
+        return self._replace(image=torch.zeros_like(self.image))
 
 
 class Render(NamedTuple):
@@ -296,6 +300,8 @@ class Generator(nn.Module):
             later: `State.motion` after the frame that follows b; None or zeros = not known.
         """
         n = offsets.shape[0]
+        if self.preset.synthesises:  # what it imagines comes of its state and of noise; what it sees is moved on
+            a, b = self._unseen(a), self._unseen(b)
         if state.motion is not None and later is None:
             later = torch.zeros_like(state.motion)
         flow2, motion8, misfit = self._flow(a, b, state, offsets, noise, later)
@@ -319,9 +325,12 @@ class Generator(nn.Module):
         times = offsets.view(n, 2, 1, 1)
 
         flow4, flow8 = F.avg_pool2d(flow2, 2) / 2, F.avg_pool2d(flow2, 4) / 4
-        covers = motion.shrink(torch.cat((va, vb), 1), 2)
+        pictures, covers = torch.cat((wa - 0.5, wb - 0.5, apart), 1), motion.shrink(torch.cat((va, vb), 1), 2)
+        if self.preset.synthesises:  # as where there is no frame
+            pictures = torch.cat((torch.full_like(pictures[:, :6], -0.5), torch.zeros_like(apart)), 1)
+            covers = torch.zeros_like(covers)
         out = self.fusion(
-            torch.cat((wa - 0.5, wb - 0.5, apart), 1),
+            pictures,
             torch.cat((covers, times.expand_as(covers)), 1),
             motion.warp(torch.cat((a.f4, b.f4)), flow4),
             motion.warp(torch.cat((a.f8, b.f8)), flow8),
@@ -341,9 +350,11 @@ class Generator(nn.Module):
         painted = ((share / (1 - share)).log() + paint_more).sigmoid()
         paint = upsample(upsample(smooth(fused, cover, known, mask)))
         added = upsample(misfit) * F.pixel_shuffle(out[:, 4:], 2)
-        if self.preset.synthesises:  # bounded, and little of it where there is something to go on from
-            added = added.tanh() * (1 - (1 - ADDED) * cover)
-        rgb = fused + painted * (paint - fused) + added
+        if self.preset.synthesises:  # a picture of its own; of it a little where there is one to go on from
+            imagined = 0.5 + even(added).tanh()
+            rgb = fused + (1 - (1 - IMAGINED) * cover) * (imagined - fused)
+        else:
+            rgb = fused + painted * (paint - fused) + added
         weights = torch.cat((sure * (1 - painted), (1 - sure) * (1 - painted), painted), 1)
 
         disagreement = motion.mean(apart, 3) + 0.1 * (1 - both)
@@ -351,6 +362,11 @@ class Generator(nn.Module):
         confidence = 1 / (1 + 50 * scale.clamp(-8, 2).exp())
         towards = torch.cat((flow[:n].flip(1), flow[n:].flip(1)), 1)
         return Render(rgb, confidence, scale, towards, weights, torch.cat((wa, wb), 1))
+
+    def _unseen(self, features: Features) -> Features:
+        """The same frame, as if nothing were learned from it."""
+        f4, f8, f16 = self.encoder(torch.zeros_like(features.image))
+        return features._replace(f4=f4, f8=f8, f16=f16)
 
     def _flow(
         self, a: Features, b: Features, state: State, offsets: Tensor, noise: Tensor, later: Tensor | None

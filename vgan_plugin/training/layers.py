@@ -57,3 +57,10 @@ class Residual(nn.Module):
 def upsample(x: Tensor, factor: int = 2) -> Tensor:
     """Bilinear, half-pixel centres."""
     return F.interpolate(x, scale_factor=factor, mode="bilinear", align_corners=False)
+
+
+def even(x: Tensor) -> Tensor:
+    """Filtered by 1, 2, 1 each way: what alternates from pixel to pixel is gone (Odena et al., "Deconvolution and
+    Checkerboard Artifacts", 2016).
+    """
+    return F.avg_pool2d(F.avg_pool2d(F.pad(x, (1, 1, 1, 1), mode="replicate"), 2, 1), 2, 1)

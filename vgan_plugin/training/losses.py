@@ -51,6 +51,14 @@ def laplacian(y: Tensor, x: Tensor, weight: Tensor, levels: int = 5) -> Tensor:
     return total + float(2 ** (levels - 1)) * mean(d.abs(), weight)
 
 
+def ping_pong(there: Tensor, back: Tensor, weight: Tensor) -> Tensor:
+    """Mean |Y - Y'|, Y made of a window in the order of time, Y' of the same window from its end to its beginning: what
+    a memory carries along from one frame to the next it carries the other way, and so the two differ by it (Chu et al.,
+    "Learning Temporal Coherence via Self-Supervision for GAN-based Video Generation", 2020).
+    """
+    return mean((there - back).abs(), weight)
+
+
 def census(y: Tensor, x: Tensor, weight: Tensor, reach: int = 3) -> Tensor:
     """Mean d / (0.1 + d), d the mean squared distance of 7x7 soft ternary codes of 255 luma (Meister et al., 2018).
 

@@ -214,7 +214,10 @@ class Players:
         terms = pixel_terms(hand)
         if self.teacher is not None:
             terms |= self.teacher.terms(hand.batch, hand.made)
-        weights = WEIGHTS | LESSONS
+        if self.settings.ping_pong and hand.batch.a != hand.batch.b:
+            back = roll_out(self.generator, hand.batch.backwards()).rgb
+            terms["ping_pong"] = losses.ping_pong(hand.made.rgb, back, hand.mask)
+        weights = WEIGHTS | LESSONS | {"ping_pong": self.settings.ping_pong}
         loss = _total(weights[name] * value for name, value in terms.items())
         scalars: dict[str, Tensor | float] = {f"pixel/{name}": value.detach() for name, value in terms.items()}
         weight = (self.opinion(step) or 0.0) * self._heard(step)

@@ -52,6 +52,8 @@ class Schedule:
         weight_decay: decoupled weight decay (AdamW).
         clip: largest gradient norm of the generator.
         ema: decay of the averaged weights that ship.
+        ping_pong: weight of the difference between what is made of a window forwards and backwards in time; 0 = nothing
+            is made backwards, 0.5 = usual.
         gan_from: share of the steps after which the discriminators play; 1 = never.
         gan_lr: learning rate of the generator in the adversarial stage.
         d_lr: learning rate of the discriminators.
@@ -99,6 +101,7 @@ class Schedule:
     weight_decay: float = 1e-4
     clip: float = 1.0
     ema: float = 0.999
+    ping_pong: float = 0.0
     gan_from: float = 0.75
     gan_lr: float = 1e-4
     d_lr: float = 2e-4
@@ -193,7 +196,8 @@ PRESETS: Mapping[str, Schedule] = {
         gan_from=0.0,
         gan_lr=5e-4,
         d_lr=5e-4,
-        gamma=0.5,
+        gamma=1.5,
+        diversity=0.5,
         max_side=160,
         val_crop=64,
         val_every=200,
@@ -302,6 +306,7 @@ def _mistakes(s: Schedule) -> list[str]:
         "adversarial is one of " + ", ".join(ADVERSARIAL): s.adversarial in ADVERSARIAL,
         "cell is one of " + ", ".join(CELLS): s.cell in CELLS,
         "optimiser is one of " + ", ".join(OPTIMISERS): s.optimiser in OPTIMISERS,
-        "learning rates are not negative": min(s.lr, s.encoder_lr, s.motion_lr, s.fusion_lr) >= 0,
+        "learning rates and ping_pong are not negative": min(s.lr, s.encoder_lr, s.motion_lr, s.fusion_lr, s.ping_pong)
+        >= 0,
     }
     return [rule for rule, kept in rules.items() if not kept]

@@ -25,7 +25,7 @@ def roll_out(generator: Generator, batch: Batch) -> Render:
     state, later = states[batch.b], states[batch.b + 1].motion if batch.b + 1 < count else None
     a, b = each[batch.a], each[batch.b]
     if batch.a == batch.b:
-        b = generator.encode(torch.zeros_like(frames[:n]), torch.zeros_like(valid[:n]))
+        b = a.absent()
     if m > 1:
         a, b = (Features(*(f.repeat_interleave(m, 0) for f in side)) for side in (a, b))
         hidden, memory, motion = state

@@ -11,7 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from vgan_plugin.training.generator import NOISE, STRIDE, Features, Generator
+from vgan_plugin.training.generator import NOISE, STRIDE, Generator
 
 OFFSETS = (-2.0, -1.0)
 """Times of the two frames before, which each new frame follows."""
@@ -53,13 +53,8 @@ def dream(generator: Generator, noise: Tensor, first: Tensor | None = None) -> T
         now = generator.encode(frame.detach().clamp(0, 1), one)
         previous = after if k else now  # a chain's first frame has none before it
         state = generator.remember(now, previous, noise.new_full((n,), float(k > 0)), state)
-        before, after = (after if k else absent(now)), now
+        before, after = (after if k else now.absent()), now
     return torch.stack(frames, 1)
-
-
-def absent(other: Features) -> Features:
-    """A reference that is not there, beside one that is: the same evidence of motion, trusted nowhere."""
-    return other._replace(image=torch.zeros_like(other.image))
 
 
 class Likeness(NamedTuple):

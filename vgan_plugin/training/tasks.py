@@ -74,6 +74,20 @@ class Batch(NamedTuple):
         after = self.times[:, self.b] - self.at[:, m]
         return torch.stack((before, -before if self.a == self.b else after), 1)
 
+    def backwards(self) -> Batch:
+        """The same windows from their ends to their beginnings, where both references are there: a is b, and b is a."""
+        last = self.times.shape[1] - 1
+        return self._replace(
+            frames=self.frames.flip(1),
+            valid=self.valid.flip(1),
+            times=-self.times.flip(1),
+            a=last - self.b,
+            b=last - self.a,
+            at=-self.at,
+            flow=self.flow.roll(2, 2),
+            seen=self.seen.roll(1, 2),
+        )
+
 
 @dataclass(frozen=True)
 class Cut:

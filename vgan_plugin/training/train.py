@@ -58,24 +58,26 @@ def train(request: TrainRequest) -> Path:
     if settings.threads:
         torch.set_num_threads(settings.threads)
     footage = clips.load(request.data, crop=settings.crop, licences=settings.licences, max_side=settings.max_side)
-    if settings.val:
-        side = max(settings.val_crop, settings.crop)
-        held = clips.load(Path(settings.val), crop=side, max_side=settings.max_side, stills=False)
-    else:
-        footage, held = footage.split(settings.val_share)
-    log.info("%d clips, %d stills, %d clips held out", len(footage.clips), len(footage.stills), len(held.clips))
     players = Players(request.preset, settings, device, seed)
-    if players.generator.preset.synthesises != (set(settings.task_shares()) == {"synthesize"}):
+    dreams = players.generator.preset.synthesises
+    if dreams != (set(settings.task_shares()) == {"synthesize"}):
         raise UsageError(
             f"Preset {request.preset} does not train on the tasks {settings.tasks}",
             "dream and textbook make video from noise, the other presets from the frames around",
             "give tasks=synthesize:1 to those two alone",
         )
-    sampler = Sampler(footage.to(device), settings, seed)
-    if players.generator.preset.synthesises:
-        exam = [sampler.batch(EXAM + i) for i in range(max(1, settings.val_crops // settings.batch))]
-    else:
+    exam: list[Batch] = []
+    if not dreams:  # whose frames are neither right nor wrong: they are compared with the footage they learn from
+        if settings.val:
+            side = max(settings.val_crop, settings.crop)
+            held = clips.load(Path(settings.val), crop=side, max_side=settings.max_side, stills=False)
+        else:
+            footage, held = footage.split(settings.val_share)
         exam = validation(held.to(device), settings)
+    log.info("%d clips, %d stills, %d windows held out", len(footage.clips), len(footage.stills), len(exam))
+    sampler = Sampler(footage.to(device), settings, seed)
+    if dreams:
+        exam = [sampler.batch(EXAM + i) for i in range(max(1, settings.val_crops // settings.batch))]
     if request.start_from is not None and not (request.run / "checkpoint.npz").exists():
         players.start_from(request.start_from)
     if request.dry_run:
