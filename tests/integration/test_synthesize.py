@@ -13,6 +13,7 @@ import pytest
 from clips import moving_frames, write_clip
 from toy import Toy, digest
 
+from vgan_plugin.bundle.locate import SHIPPED
 from vgan_plugin.cli import main
 from vgan_plugin.fill.synthesize import synthesize
 from vgan_plugin.media.reader import VideoReader
@@ -152,3 +153,29 @@ def test_a_bundle_without_the_task_is_named_together_with_what_to_do(
     assert "'synthesize'" in answer["error"]["what"]
     assert answer["error"]["do"].startswith("name one that is: ")
     assert "base" not in answer["error"]["do"]
+
+
+def test_the_bundle_that_ships_dreams_as_its_seed_says_and_goes_on_from_a_picture(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    made = []
+    for name, seed in (("a.gif", 7), ("b.gif", 7), ("c.gif", 8)):
+        status, report = run(capsys, tmp_path / name, "--frames", 32, "--seed", seed, "--device", "cpu")
+        assert (status, len(report["made"]), report["made"][0]["method"]) == (0, 32, "recurrent")
+        made.append(np.stack(pictures(tmp_path / name)))
+    assert made[0].shape == (32, 3, 64, 64)
+    assert (tmp_path / "a.gif").read_bytes() == (tmp_path / "b.gif").read_bytes()
+    assert np.abs(made[0][0] - made[2][0]).mean() > 0.02
+    first, last = made[0][0], made[0][-1]
+    assert 0.001 < np.abs(np.diff(made[0], axis=0)).mean() < 0.1  # it moves, and does not flicker
+    assert 0.5 < last.std() / first.std() < 2  # and neither fades nor runs away
+    assert run(capsys, tmp_path / "one.png", "--frames", 1, "--seed", 7)[0] == 0
+    assert np.abs(pictures(tmp_path / "one.png")[0] - first).mean() < 0.02  # a GIF has 256 colours
+    write_clip(tmp_path / "start.mkv", moving_frames(1, 96, 80, seed=3))
+    words = ["--frames", 3, "--seed", 7, "--from", tmp_path / "start.mkv", "--codec", "ffv1"]
+    assert run(capsys, tmp_path / "from.mkv", *words)[0] == 0
+    begun = pictures(tmp_path / "from.mkv")
+    assert len(begun) == 3
+    assert begun[0].shape == (3, 80, 96)
+    assert np.abs(begun[1] - begun[0]).mean() < 0.15
+    assert sum(file.stat().st_size for file in (SHIPPED / "dream").iterdir()) < 3e6

@@ -19,7 +19,7 @@ from vgan_plugin.types import OpenRequest
 @click.option(
     "--from", "start", metavar="IMAGE", type=shared.file_path, help="Begin with this picture, not with noise."
 )
-@click.option("--size", metavar="WxH", type=size, help="[default: the picture's, else 128x128]")
+@click.option("--size", metavar="WxH", type=size, help="[default: the picture's, else 64x64]")
 @click.option("--rate", metavar="FPS", default="25", show_default=True, help="Frames a second.")
 @click.option("--model", metavar="NAME|PATH", default="dream", show_default=True, help="Bundle to use.")
 @click.option("--generator", metavar="NAME", help="Generator to use.  [default: the model's]")

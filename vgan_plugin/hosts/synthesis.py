@@ -22,7 +22,7 @@ from vgan_plugin.pixels.colour import from_rgb
 from vgan_plugin.types import Colour, Frame, OpenRequest, PixelFormat, Synthesizer
 
 MODEL = "dream"
-SIZE = (128, 128)
+SIZE = (64, 64)
 """Width and height unless said otherwise."""
 MOST = 1000
 SEEDS = 1 << 63
