@@ -50,7 +50,8 @@ def test_a_dream_goes_on_from_the_frame_it_is_given(generator: Generator) -> Non
 
 def test_a_dream_teaches_every_part_that_makes_it(generator: Generator) -> None:
     synthesis.dream(generator, noise(1)).square().mean().backward()
-    unused = ("cell", "fusion.known8")  # a dream of three frames sees one state, and nothing is known
+    # What a picture is imagined from is neither frames nor their motion; a dream of three frames sees one state.
+    unused = ("cell", "fusion.known8", "fusion.features", "fusion.turns8")
     silent = [n for n, p in generator.named_parameters() if p.grad is None or not p.grad.any()]
     generator.zero_grad(set_to_none=True)
     assert [name for name in silent if not name.startswith(unused)] == []
