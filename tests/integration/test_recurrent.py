@@ -130,6 +130,22 @@ def test_made_frames_are_the_same_bytes_in_order_at_random_and_alone(generator: 
         assert digest(alone.make(target).frame) == in_order[target.pts]
 
 
+def test_a_path_that_is_not_straight_is_followed_better_with_the_frame_after_the_gap(
+    generator: RecurrentGenerator,
+) -> None:
+    by_place = moving_frames(37, 160, 96, speed=(1, 0))
+    whole = [replace(by_place[2 * t * t + 5 * t + 3], pts=t + 1) for t in range(-1, 4)]  # at 0, 3, 10, 21, 36
+    truth, seen = whole[2], [*whole[:2], *whole[3:]]
+    target = Target(2, 1, 2, (Fraction(-1), Fraction(1)))
+
+    def made(frames: list[Frame]) -> float:
+        plan = Plan(truth.time_base, len(frames), Fraction(1, 25), targets=(target,))
+        (frame,) = [frame for frame, record in fill_stream(frames, plan, generator) if record]
+        return error(frame, truth)
+
+    assert made(seen) < 0.8 * made(seen[:3])
+
+
 def test_kept_frames_pass_through_untouched(generator: RecurrentGenerator) -> None:
     frames = moving_frames(6, 64, 48)
     plan = interpolation_plan(Timeline(tuple(range(6)), Fraction(1, 25)), [], 2, None)
