@@ -196,7 +196,7 @@ def test_buffers_without_time_or_duration_lie_a_period_apart(play: Play) -> None
 def test_the_latency_query_adds_what_a_frame_may_wait(play: Play) -> None:
     frame = moving_frames(1)[0]
     found = play([("set", ("max-gap", 4)), caps(frame, "I420"), ("latency", None)])
-    wait = (36 + 4) * SECOND // 25
+    wait = (37 + 4) * SECOND // 25
     assert ("latency", True, (True, 1000 + wait, 5000 + wait)) in found
 
 

@@ -293,7 +293,7 @@ def test_frames_leave_while_the_stream_goes_on(started: Any) -> None:
     frames = moving_frames(70, 16, 8)
     process = started("fill", "--max-gap", "3")
     process.stdin.write(stream(frames))
-    wanted, found = stream(frames[: 70 - 36 - 3]), b""
+    wanted, found = stream(frames[: 70 - 37 - 3]), b""
     while len(found) < len(wanted):  # hangs if they do not come
         found += process.stdout.read(len(wanted) - len(found))
     assert found == wanted
@@ -306,7 +306,7 @@ def test_frames_leave_while_the_stream_goes_on(started: Any) -> None:
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_a_signal_ends_it_between_two_frames_with_one_line(started: Any, number: int) -> None:
     process = started("fill")
-    process.stdin.write(stream(moving_frames(63, 400, 300)))  # a frame does not fit into a pipe, two leave
+    process.stdin.write(stream(moving_frames(64, 400, 300)))  # a frame does not fit into a pipe, two leave
     head = process.stdout.read(1000)  # it is at work
     process.send_signal(number)
     rest = b""
