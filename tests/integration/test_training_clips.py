@@ -124,9 +124,9 @@ def test_what_is_held_out_shares_no_source_with_what_is_trained_on(tmp_path):
 def test_of_a_single_clip_the_end_is_held_out(tmp_path):
     clip(tmp_path / "only.mkv", n=12)
     kept, held = footage.load(tmp_path, crop=32).split(0.1)
-    assert len(kept.clips[0].frames) == 9
-    assert len(held.clips[0].frames) == 3
-    assert kept.clips[0].shots == ((0, 9),)
+    assert len(kept.clips[0].frames) == 8
+    assert len(held.clips[0].frames) == 4
+    assert kept.clips[0].shots == ((0, 8),)
 
 
 def test_the_fingerprint_follows_the_files(tmp_path):

@@ -178,7 +178,7 @@ def _stem(name: str) -> str:
 
 
 def _tail(clip: Clip, share: float) -> int:
-    """First frame of the held-out end: at least three frames, at most half."""
+    """First frame of the held-out end: at least `SHORTEST` frames, at most half."""
     frames = len(clip.frames)
     return frames - min(max(SHORTEST, round(share * frames)), frames // 2)
 
