@@ -19,6 +19,9 @@ def test_a_card_names_data_licences_budget_and_what_is_not_known() -> None:
     for fact in ("my tapes", "CC0-1.0", "1,234 steps", "2026-01-02", "0.01 GFLOP", "None were measured"):
         assert fact in text
     assert "None were measured" not in card.card(fakebundle.MANIFEST, "PSNR 30")
+    assert "validation" not in text
+    validated = replace(training, metrics={"psnr": 30.5})
+    assert "validation, on crops:\n\n* psnr: 30.5" in card.card(replace(fakebundle.MANIFEST, training=validated))
 
 
 def test_a_card_is_written_into_a_bundle_that_stays_valid_and_is_printed_from_it(

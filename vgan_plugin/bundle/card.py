@@ -49,11 +49,10 @@ def card(manifest: Manifest, figures: str = "") -> str:
             *(f"* {data}" for data in training.data),
             "",
             f"under: {', '.join(training.licences) or 'licences that nobody noted'}.",
-            "",
-            "The trainer's own validation, on crops:",
-            "",
-            *(f"* {name}: {value}" for name, value in _flat(training.metrics)),
         ]
+        if training.metrics:
+            lines += ["", "The trainer's own validation, on crops:", ""]
+            lines += [f"* {name}: {value}" for name, value in _flat(training.metrics)]
     else:
         lines.append("None: these are the weights that training starts from.")
     lines += ["", "## Figures", "", figures.strip() or _UNMEASURED.format(name=manifest.name), ""]
