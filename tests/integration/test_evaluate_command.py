@@ -80,7 +80,7 @@ def test_in_the_clips_own_pixel_format_frames_are_made_of_its_planes(
 
 
 def test_holes_are_filled_better_than_smoothly_and_nothing_else_is_touched(
-    data: Path, capsys: pytest.CaptureFixture[str]
+    data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     masks = data / "clip0_mask"
     masks.mkdir()
@@ -90,7 +90,9 @@ def test_holes_are_filled_better_than_smoothly_and_nothing_else_is_touched(
     for i in range(9):
         clips.write_clip(masks / f"{i:03}.png", [replace(square, planes=(plane,))], "png")
     words = ["evaluate", str(data / "clip0.mkv"), "--gaps", "", "--inpaint", "--windows", "1", "--fast", "--json"]
-    assert main([*words, "--model", "lite", "--baselines", "blend", "--against", "blend"]) == 0
+    words += ["--model", "lite", "--baselines", "blend,dis", "--against", "blend", "--out", str(tmp_path / "out")]
+    assert main(words) == 0
+    assert "inpaint box" in (tmp_path / "out" / "report.md").read_text("utf-8")
     summary = json.loads(capsys.readouterr().out)["summary"]
     assert list(summary) == [f"inpaint {hole}" for hole in ("box", "strip", "blocks", "slices", "object")]
     for row in summary.values():

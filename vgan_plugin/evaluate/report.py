@@ -13,7 +13,7 @@ import vgan_plugin
 from vgan_plugin.errors import OutputError
 from vgan_plugin.evaluate import plots, sheets, tables
 from vgan_plugin.evaluate.methods import Method
-from vgan_plugin.evaluate.run import Protocol, Record
+from vgan_plugin.evaluate.run import INPAINT, Protocol, Record
 from vgan_plugin.evaluate.sets import Source
 
 _BESIDE = ("rife", "dis", "blend")
@@ -99,8 +99,8 @@ def _sheet(
     measured = {r["method"] for r in records if r["task"] == task}
     ours = methods[0]
     beside = [m for name in _BESIDE for m in methods if m.name == name and name in measured][:2]
-    if ours.name not in measured or ours in beside or not beside:
-        return []
+    if ours.name not in measured or ours in beside or not beside or task.startswith(INPAINT):
+        return []  # holes have tables alone
     cases = sheets.choose(records, task, ours.name, [m.name for m in beside])
     stem = f"sheet-{task.replace(' ', '-')}"
     identity = json.dumps([[vars(case) for case in cases], ours.identity, protocol.own_pixels], default=dict)

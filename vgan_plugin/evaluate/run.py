@@ -26,7 +26,8 @@ from vgan_plugin.types import Frame
 
 PROTOCOL = 2
 """Raised when the same clip and method would give other figures: what is remembered is then measured anew."""
-_INPAINT, _OBJECT = "inpaint ", "object"
+INPAINT, _OBJECT = "inpaint ", "object"
+"""How the names of tasks with holes begin, and the last of their kinds."""
 _FRAMES = 4
 """Frames of a clip with holes for each window that a clip may have."""
 Record = dict[str, Any]
@@ -66,7 +67,7 @@ class Protocol:
             return ["triplet"]
         found = [f"gap {gap}" for gap in self.gaps] + ["predict"] * self.predict + ["double"] * self.double
         if self.inpaint:
-            found += [f"{_INPAINT}{shape}" for shape in (*holes.SHAPES, *[_OBJECT] * bool(source.masks))]
+            found += [f"{INPAINT}{shape}" for shape in (*holes.SHAPES, *[_OBJECT] * bool(source.masks))]
         return found
 
     def cut(self, task: str, frames: Sequence[Frame]) -> list[Window]:
@@ -176,7 +177,7 @@ def _clip(source: Source, methods: Sequence[Method], protocol: Protocol, memory:
                 frames = source.read()
                 if not protocol.own_pixels:
                     frames = [as_rgb(frame) for frame in frames]
-            if task.startswith(_INPAINT):
+            if task.startswith(INPAINT):
                 measured_by = _inpaint(source, task, frames, missing, protocol)
             else:
                 cut = protocol.cut(task, frames)
@@ -196,7 +197,7 @@ def _inpaint(
     source: Source, task: str, frames: Sequence[Frame], methods: Sequence[Method], protocol: Protocol
 ) -> list[Record]:
     some = list(frames if protocol.most is None else frames[: _FRAMES * protocol.most])
-    shape = task.removeprefix(_INPAINT)
+    shape = task.removeprefix(INPAINT)
     if len(some) < 2:
         return []
     if shape == _OBJECT:
