@@ -33,7 +33,7 @@ RUNS = {
     "val": ("val", "--gaps 1,3,7 --predict"),
     "val-file": ("val", "--gaps 1,3 --windows all --pixels clip --fast"),
     "val-double": ("val", '--gaps "" --double'),
-    "val-inpaint": ("val", '--gaps "" --inpaint --baselines repeat,blend,telea,dis'),
+    "val-inpaint": ("val", '--gaps "" --inpaint --windows 1 --baselines repeat,blend,telea,dis'),
 }
 """Name of a run: what of DATA (the example lies in the repository), and how."""
 EXAMPLE = "example"
