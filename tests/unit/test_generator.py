@@ -12,7 +12,7 @@ torch = pytest.importorskip("torch", reason="needs the training extra")
 from torch import Tensor  # noqa: E402
 from torch.nn import functional as F  # noqa: E402
 
-from vgan_plugin.training import motion  # noqa: E402
+from vgan_plugin.training import motion, path  # noqa: E402
 from vgan_plugin.training.fusion import steadier  # noqa: E402
 from vgan_plugin.training.generator import (  # noqa: E402
     NOISE,
@@ -159,19 +159,24 @@ def accelerated(generator: Generator, span: int) -> tuple[list[Tensor], list[Fea
     return frames, [generator.encode(frame, torch.ones_like(frame[:, :1])) for frame in frames]
 
 
+def around_a_gap(generator: Generator) -> tuple[list[Tensor], list[Features], State, tuple[Tensor, ...]]:
+    """`accelerated` frames, the one at time 1 lost: the state after time 2, and what `render` takes beside."""
+    frames, seen = accelerated(generator, 3)
+    state = generator.remember(seen[0], seen[0], torch.zeros(1), generator.initial_state(seen[0]))
+    state = generator.remember(seen[1], seen[0], torch.ones(1), state)
+    state = generator.remember(seen[3], seen[1], torch.full((1,), 2.0), state)
+    rest = torch.zeros_like(frames[0]), torch.ones(1, 1, 96, 128), torch.zeros(1, NOISE, 6, 8)
+    return frames, seen, state, (torch.tensor([(-1.0, 1.0)]), *rest)
+
+
 def test_a_motion_that_is_not_uniform_is_followed_half_way(generator: Generator) -> None:
     with torch.no_grad():
-        frames, seen = accelerated(generator, 2)
-        state = generator.remember(seen[0], seen[0], torch.zeros(1), generator.initial_state(seen[0]))
-        state = generator.remember(seen[1], seen[0], torch.ones(1), state)
-        state = generator.remember(seen[3], seen[1], torch.full((1,), 2.0), state)
-        args = (torch.tensor([(-1.0, 1.0)]), torch.zeros_like(frames[0]), torch.ones(1, 1, 96, 128))
-        noise = torch.zeros(1, NOISE, 6, 8)
-        straight = generator.render(seen[1], seen[3], state._replace(motion=None), *args, noise)
-        bent = generator.render(seen[1], seen[3], state, *args, noise)
+        frames, seen, state, args = around_a_gap(generator)
+        straight = generator.render(seen[1], seen[3], state._replace(motion=None), *args)
+        bent = generator.render(seen[1], seen[3], state, *args)
         args = (torch.tensor([(-2.0, 1.0)]), *args[1:])
-        stranger = generator.render(seen[0], seen[3], state, *args, noise)  # the state knows nothing of these two
-        alone = generator.render(seen[0], seen[3], state._replace(motion=None), *args, noise)
+        stranger = generator.render(seen[0], seen[3], state, *args)  # the state knows nothing of these two
+        alone = generator.render(seen[0], seen[3], state._replace(motion=None), *args)
     # From 0 to 14 px over two periods: the line says 7, the truth is 5, the half of it 6.
     moved = (bent.flow - straight.flow)[..., 32:-32, 48:-48].mean((0, 2, 3))
     assert torch.allclose(moved, torch.tensor([1.0, 0.0, 1.0, 0.0]), atol=0.2), moved
@@ -181,16 +186,11 @@ def test_a_motion_that_is_not_uniform_is_followed_half_way(generator: Generator)
 
 def test_what_is_seen_after_the_gap_as_well_is_followed_nearly_all_the_way(generator: Generator) -> None:
     with torch.no_grad():
-        frames, seen = accelerated(generator, 3)
-        state = generator.remember(seen[0], seen[0], torch.zeros(1), generator.initial_state(seen[0]))
-        state = generator.remember(seen[1], seen[0], torch.ones(1), state)
-        state = generator.remember(seen[3], seen[1], torch.full((1,), 2.0), state)
+        frames, seen, state, args = around_a_gap(generator)
         after = generator.remember(seen[4], seen[3], torch.ones(1), state)
-        args = (torch.tensor([(-1.0, 1.0)]), torch.zeros_like(frames[0]), torch.ones(1, 1, 96, 128))
-        noise = torch.zeros(1, NOISE, 6, 8)
-        straight = generator.render(seen[1], seen[3], state._replace(motion=None), *args, noise)
-        half = generator.render(seen[1], seen[3], state, *args, noise)
-        bent = generator.render(seen[1], seen[3], state, *args, noise, after.motion)
+        straight = generator.render(seen[1], seen[3], state._replace(motion=None), *args)
+        half = generator.render(seen[1], seen[3], state, *args)
+        bent = generator.render(seen[1], seen[3], state, *args, after.motion)
     # The line says 7, the truth is 5.
     moved = (bent.flow - straight.flow)[..., 32:-32, 48:-48].mean((0, 2, 3))
     assert torch.allclose(moved, torch.tensor([2.0, 0.0, 2.0, 0.0]), atol=0.25), moved
@@ -216,16 +216,16 @@ def test_the_parabola_goes_through_what_is_known_and_nothing_else_is_bent(at: tu
     known = truth if ob - oa == span else 0.0
     none = torch.zeros_like
     for before, after, expected in (
-        (past, none(later), motion.TRUST * known),
-        (none(past), later, motion.TRUST * truth if ob - oa == span else None),
+        (past, none(later), path.TRUST * known),
+        (none(past), later, path.TRUST * truth if ob - oa == span else None),
         (past, later, known if ob - oa == span else None),
         (none(past), none(later), 0.0),
     ):
-        off = motion.bend(to_a, to_b, before, after, torch.tensor([at]))[0][0, 1, 3:-3, 3:-3]
+        off = path.bend(to_a, to_b, before, after, torch.tensor([at]))[0][0, 1, 3:-3, 3:-3]
         if expected is not None:
             assert torch.allclose(off, torch.full_like(off, expected), atol=1e-2)
     rest = 3 * torch.ones(1, 6, 8, 8)  # more than `LONG_AGO` after b: nothing is known of its velocity
-    assert not motion.bend(to_a, to_b, none(past), rest, torch.tensor([at]))[0].any()
+    assert not path.bend(to_a, to_b, none(past), rest, torch.tensor([at]))[0].any()
 
 
 def test_gradients_reach_every_weight(generator: Generator) -> None:
@@ -399,14 +399,14 @@ def test_what_goes_on_is_read_where_it_was_and_only_where_it_is_known() -> None:
     still = torch.zeros_like(velocity)
     past = torch.cat((still, 3 * known, velocity, known), 1)
     later = torch.cat((velocity, known, still, never), 1)
-    (before, sure_before), (after, sure_after) = motion.going_on(past, later, at, ca, cb)
+    (before, sure_before), (after, sure_after) = path.going_on(past, later, at, ca, cb)
     assert sure_before.all()
     assert sure_after.all()
     assert (before[0, 1, :, 36:-4] == 9).all()  # on a's grid that edge lies at 30, at the target's time at 33
     assert (before[0, 1, :, :30] == 0).all()
     assert (after[0, 1, :, 30:48] == 9).all()  # on the grid of the frame after b at 30, at the target's time at 21
     assert (after[0, 1, :, :20] == 0).all()  # between them both could be
-    (_, sure_before), (_, sure_after) = motion.going_on(torch.zeros_like(past), torch.zeros_like(later), at, ca, cb)
+    (_, sure_before), (_, sure_after) = path.going_on(torch.zeros_like(past), torch.zeros_like(later), at, ca, cb)
     assert not sure_before.any()
     assert not sure_after.any()
 
@@ -421,7 +421,7 @@ def test_a_path_that_bends_both_ways_follows_each_side_near_it() -> None:
     for k in (1.0, 2.0, 3.0):
         to_a, to_b = torch.zeros(1, 2, 8, 8), torch.zeros(1, 2, 8, 8)
         to_a[:, 1], to_b[:, 1] = -4 * k, 4 * (span - k)
-        off, turns = motion.bend(to_a, to_b, past, later, torch.tensor([(-k, span - k)]))
+        off, turns = path.bend(to_a, to_b, past, later, torch.tensor([(-k, span - k)]))
         found.append(float(off[0, 1, 4, 4]))
         assert torch.allclose(turns[0, 1::2, 4, 4], torch.tensor([-32.0, 32.0]))  # pixels a period
     assert found[0] > 0.1

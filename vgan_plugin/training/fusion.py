@@ -54,7 +54,7 @@ class Fusion(nn.Module):
             seen4: (2n, c4, H/4, W/4) warped features of a, then of b.
             seen8: (2n, c8, H/8, W/8) the same at 1/8.
             motion8: (n, w8, H/8, W/8) what the flow head at 1/8 thought.
-            turns: (n, 4, H/8, W/8) by how much the velocity changes at a, then at b, see `motion.bend`.
+            turns: (n, 4, H/8, W/8) by how much the velocity changes at a, then at b, see `path.bend`.
             known: (n, 4, H, W) known part and mask.
 
         Returns: (n, 16, H/2, W/2): logits of a, b and paint, log scale of the error, residual unshuffled (12).
@@ -110,7 +110,7 @@ def steadier(turns: Tensor) -> Tensor:
     What is hidden in one of the references was given the motion of something else there.
 
     Args:
-        turns: (n, 4, h, w) by how much the velocity changes at a, then at b, see `motion.bend`.
+        turns: (n, 4, h, w) by how much the velocity changes at a, then at b, see `path.bend`.
 
     Returns: (n, 1, h, w).
     """

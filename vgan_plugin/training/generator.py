@@ -17,7 +17,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from vgan_plugin.training import motion
+from vgan_plugin.training import motion, path
 from vgan_plugin.training.fusion import Fusion, doubt, grey, smooth, steadier
 from vgan_plugin.training.layers import Residual, conv, convolution, even, upsample, zero
 from vgan_plugin.training.motion import Evidence, Level
@@ -309,7 +309,7 @@ class Generator(nn.Module):
         if state.motion is not None and later is not None:
             with torch.no_grad():
                 to_a, to_b = (F.avg_pool2d(flow2, 4) / 4).chunk(2)
-                off8, turns = motion.bend(to_a, to_b, state.motion, later, offsets)
+                off8, turns = path.bend(to_a, to_b, state.motion, later, offsets)
                 off = motion.double(motion.double(off8))
             flow2 = flow2 - torch.cat((off, off))
         flow = motion.double(flow2)
@@ -390,7 +390,7 @@ class Generator(nn.Module):
             luma = torch.cat((ya + lost_a * yb, yb + lost_b * ya))  # what one does not show stands still in it
             others: Sequence[tuple[Tensor, Tensor]] = ()
             if state.motion is not None and later is not None:
-                others = motion.going_on(state.motion, later, offsets, ca, cb)
+                others = path.going_on(state.motion, later, offsets, ca, cb)
             v16, v8, v4, v2 = motion.estimate(_evidence(a), _evidence(b), luma, ca, cb, self.preset.levels, others)
 
         def correct(
