@@ -209,6 +209,21 @@ def test_provenance_names_what_ran_and_not_what_was_asked(bundle: store.Bundle) 
     assert provider["nodes"]["CPUExecutionProvider"] >= 4
 
 
+@pytest.mark.parametrize(("asked", "gflop", "used"), [(None, 1e4, 3), (None, 1e3, 1), (2, 1e3, 2), (2, 1e4, 2)])
+def test_frames_that_are_little_work_get_one_thread_unless_someone_says_how_many(
+    bundle: store.Bundle, monkeypatch: pytest.MonkeyPatch, asked: int | None, gflop: float, used: int
+) -> None:
+    monkeypatch.setattr(session, "physical_cores", lambda: 3)
+    opened: list[int] = []
+    options = session._options
+    monkeypatch.setattr(session, "_options", lambda threads, fixed: opened.append(threads) or options(threads, fixed))
+    heavy = replace(bundle, manifest=replace(bundle.manifest, gflop_per_megapixel=gflop))
+    sessions = GraphSessions(heavy, "cpu", threads=asked)
+    sessions.prepare(16, 64)  # 10 or 1 GFLOP a frame
+    assert set(opened) == {used}
+    assert sessions.provenance["provider"]["threads"] == used
+
+
 @pytest.mark.parametrize(
     ("inputs", "says"),
     [

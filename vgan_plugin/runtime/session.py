@@ -35,6 +35,8 @@ Run: TypeAlias = Callable[[Mapping[str, Value]], list[Value]]
 
 _FAST = {"cpu": "int8", "cuda": "fp16"}
 """What each kind of device is fastest in."""
+_LITTLE = 2.0
+"""GFLOP of a frame below which one CPU thread is the fastest: between many small nodes a second one mostly waits."""
 _CONSTANTS = 16
 """Constant arrays whose copies on the device are kept."""
 _TYPES = {
@@ -92,7 +94,7 @@ class GraphSessions:
         Args:
             bundle: what `bundle.store.load` gave.
             device: ``auto``, ``cpu``, ``cuda`` or ``cuda:N``.
-            threads: CPU threads; None = physical cores.
+            threads: CPU threads; None = physical cores, and one for frames that are little work.
             precision: what to compute in; None = what the device is fastest in, if the bundle has such graphs. The CPU
                 computes halves in single precision, and rounds them: that is slower, and shows what a GPU gives.
             sizes: how many sizes stay loaded; the least recently used one goes.
@@ -114,6 +116,7 @@ class GraphSessions:
         self.precision = precision or (fast if fast in known else known[0])
         self.graphs = dict(bundle.manifest.graphs_in(self.precision))
         self._added: dict[str, bytes] = {}
+        self._asked = threads
         self.threads = threads or physical_cores()
         self._kept = sizes
         self._sessions: OrderedDict[tuple[int, int], dict[tuple[str, int], Run]] = OrderedDict()
@@ -233,6 +236,9 @@ class GraphSessions:
     def _open(self, graph: str, sizes: Mapping[str, int]) -> Run:
         spec = self.graphs[graph]
         fixed = {expression: sizes[symbol] // divisor for expression, (symbol, divisor) in spec.symbols.items()}
+        if self._asked is None:
+            work = self.bundle.manifest.gflop_per_megapixel * sizes["H"] * sizes["W"] / 1e6
+            self.threads = physical_cores() if work > _LITTLE else 1
         options = _options(self.threads, fixed)
         options.enable_mem_pattern = not self.device.captures
         # Without any file given from memory, ONNX Runtime would look for external weights in the working directory.
