@@ -21,6 +21,7 @@ from vgan_plugin.training import motion, path
 from vgan_plugin.training.fusion import Fusion, doubt, grey, smooth, steadier
 from vgan_plugin.training.layers import Residual, conv, convolution, even, upsample, zero
 from vgan_plugin.training.motion import Evidence, Level
+from vgan_plugin.training.path import Bend
 from vgan_plugin.training.recurrence import CELLS, State
 
 STRIDE = 16
@@ -35,7 +36,8 @@ BLOCK, LEAD = 32, 8  # frames of a chain's block, and of its lead-in
 class Preset:
     """Sizes of one generator. Channel counts are multiples of 16: others leave the fast convolution path on CPU.
 
-    One that synthesises has a `seed`, and its corrections always count in full: with nothing to see, nothing agrees.
+    One that synthesises has a `seed`. A bold one corrects everywhere, in full: one that synthesises because with
+    nothing to see nothing agrees, one that is finished by the game because it gives detail back where all agree, too.
     """
 
     name: str
@@ -47,16 +49,19 @@ class Preset:
     levels: tuple[Level, ...]
     cell: str = "lstm"  # one of `recurrence.CELLS`
     synthesises: bool = False
+    bold: bool = False
 
 
+BASE = Preset(
+    name="base",
+    c4=32, c8=48, c16=64, state=64, fusion=(32, 48, 64),
+    levels=(Level(16, 3, 10), Level(8, 3, 6), Level(4, 2), Level(2, 2), Level(1, 1)),
+)  # fmt: skip
 PRESETS = {
     p.name: p
     for p in (
-        Preset(
-            name="base",
-            c4=32, c8=48, c16=64, state=64, fusion=(32, 48, 64),
-            levels=(Level(16, 3, 10), Level(8, 3, 6), Level(4, 2), Level(2, 2), Level(1, 1)),
-        ),
+        BASE,
+        replace(BASE, name="base-perceptual", bold=True),
         Preset(
             name="lite",
             c4=16, c8=16, c16=32, state=32, fusion=(16, 16, 32),
@@ -71,13 +76,13 @@ PRESETS = {
             name="dream",
             c4=16, c8=16, c16=32, state=64, fusion=(32, 48, 64),
             levels=(Level(16, 1, 2), Level(8, 1, 2), Level(4, 1), Level(2, 1), Level(1, 0)),
-            cell="gru", synthesises=True,
+            cell="gru", synthesises=True, bold=True,
         ),
         Preset(
             name="textbook",
             c4=16, c8=16, c16=16, state=32, fusion=(16, 16, 32),
             levels=(Level(16, 1, 2), Level(8, 1, 2), Level(4, 1), Level(2, 1), Level(1, 0)),
-            synthesises=True,
+            synthesises=True, bold=True,
         ),
     )
 }  # fmt: skip
@@ -177,6 +182,33 @@ class FlowHead(nn.Module):
         return x, self.leave(x)
 
 
+class Belief(nn.Module):
+    """How much of what the state says of the path between the references to believe: where it lies in time is what two
+    pictures alone cannot tell.
+    """
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.enter = conv(SMALL, width)
+        self.body = Residual(width)
+        self.leave = zero(width, 3)
+
+    def forward(self, bend: Bend, context: Tensor) -> Tensor:
+        """Correct how far things lie off the straight line.
+
+        Args:
+            bend: the built-in answer.
+            context: (n, width, h, w) what the flow head thought.
+
+        Returns: (n, 2, h, w) in cells: at most once as much as each part of `said` is added, or taken away.
+        """
+        signs = F.pad(bend.signs, (0, 0, 0, 0, 0, SMALL - path.SIGNS))
+        shares = self.leave(self.body(self.enter(signs) + context)).tanh()
+        parts = zip(shares.chunk(3, 1), bend.said.chunk(3, 1), strict=True)
+        off: Tensor = sum((share * said for share, said in parts), bend.off)
+        return off
+
+
 class Seed(nn.Module):
     """Noise -> the state from which a video begins that has no frame yet.
 
@@ -193,6 +225,19 @@ class Seed(nn.Module):
         common = noise.sum((2, 3), keepdim=True) / (noise.shape[2] * noise.shape[3]) ** 0.5
         hidden: Tensor = self.body(torch.cat((noise, common.expand_as(noise)), 1)).tanh()
         return hidden
+
+
+def resampled(flow: Tensor) -> Tensor:
+    """How much of the finest detail was lost by reading between pixels: 0 on a pixel, 1 halfway, of the worse side.
+
+    Args:
+        flow: (2n, 2, H/2, W/2) towards a, then b, in cells.
+
+    Returns: (n, 1, H/2, W/2).
+    """
+    phase = 2 * flow - (2 * flow).floor()
+    a, b = (4 * phase * (1 - phase)).amax(1, keepdim=True).chunk(2)
+    return torch.maximum(a, b)
 
 
 def _evidence(features: Features) -> Evidence:
@@ -216,8 +261,10 @@ class Generator(nn.Module):
         self.down8 = nn.Conv2d(w8, w4, 1)
         self.head4 = FlowHead(p.c4, w4)
         self.fusion = Fusion(p.c4, p.c8, p.fusion)
-        if p.synthesises:
+        if p.synthesises:  # all that it knows lies behind it: there is no path between
             self.sower = Seed(p.state)
+        else:
+            self.belief = Belief(w8)
 
     def encode(self, frame: Tensor, valid: Tensor) -> Features:
         """Look at one source frame.
@@ -306,12 +353,13 @@ class Generator(nn.Module):
             later = torch.zeros_like(state.motion)
         flow2, motion8, misfit = self._flow(a, b, state, offsets, noise, later)
         turns = torch.zeros_like(motion8[:, :4])
-        if state.motion is not None and later is not None:
+        if not self.preset.synthesises and state.motion is not None and later is not None:
             with torch.no_grad():
                 to_a, to_b = (F.avg_pool2d(flow2, 4) / 4).chunk(2)
-                off8, turns = path.bend(to_a, to_b, state.motion, later, offsets)
-                off = motion.double(motion.double(off8))
+                bend = path.bend(to_a, to_b, state.motion, later, offsets)
+            turns, off = bend.turns, motion.double(motion.double(self.belief(bend, motion8)))
             flow2 = flow2 - torch.cat((off, off))
+        open_to = torch.ones_like(misfit) if self.preset.bold else torch.maximum(misfit, resampled(flow2))
         flow = motion.double(flow2)
         seen = motion.warp(torch.cat((a.image, b.image)), flow)
         valid = seen[:, 3:]
@@ -349,7 +397,7 @@ class Generator(nn.Module):
         share = torch.maximum(doubt(fused, difference), 0.998 - cover)
         painted = ((share / (1 - share)).log() + paint_more).sigmoid()
         paint = upsample(upsample(smooth(fused, cover, known, mask)))
-        added = upsample(misfit) * F.pixel_shuffle(out[:, 4:], 2)
+        added = upsample(open_to) * F.pixel_shuffle(out[:, 4:], 2)
         if self.preset.synthesises:  # a picture of its own; of it a little where there is one to go on from
             imagined = 0.5 + even(added).tanh()
             rgb = fused + (1 - (1 - IMAGINED) * cover) * (imagined - fused)
@@ -376,11 +424,11 @@ class Generator(nn.Module):
         The corrections come after all built-in steps. Put between them they would be pulled back by the next step,
         while their gradient knew nothing of it: a head then grows without effect until it breaks the search.
 
-        Where the references agree along the built-in motion, nothing is corrected: a still scene stays still to the
-        last bit, whatever the heads have learned.
+        Where both references are seen and agree along the built-in motion, nothing is corrected: a still scene stays
+        still to the last bit, whatever the heads have learned. (A bold generator corrects there, too.)
 
         Returns: flow towards a, then towards b, (2n, 2, H/2, W/2) as (dy, dx) in cells; hidden at 1/8; misfit of the
-        built-in motion, (n, 1, H/2, W/2) in 0..1.
+        built-in motion, (n, 1, H/2, W/2) in 0..1, 1 where not both references are seen.
         """
         ca, cb = motion.shares(offsets)
         with torch.no_grad():
@@ -407,9 +455,10 @@ class Generator(nn.Module):
         motion8, c = correct(self.head8, a.f8, b.f8, v8, 1 / 8, c, upsample(self.down16(hidden)))
         _, c = correct(self.head4, a.f4, b.f4, v4, 1 / 16, c, upsample(self.down8(motion8)))
         built_in = motion.sides(v2, ca, cb)
-        ya, yb = motion.warp(torch.cat((a.y2, b.y2))[:, :1], built_in).chunk(2)
-        misfit = (motion.mean((ya - yb).abs(), 5) / MISFIT).clamp(max=1)
-        if self.preset.synthesises:
+        there = torch.cat((torch.cat((a.y2, b.y2))[:, :1], motion.shrink(pictures[:, 3:], 2)), 1)
+        (ya, yb), (va, vb) = (side.chunk(2) for side in motion.warp(there, built_in).chunk(2, 1))
+        misfit = torch.maximum(motion.mean((ya - yb).abs(), 5) / MISFIT, 1 - va * vb).clamp(max=1)
+        if self.preset.bold:
             misfit = torch.ones_like(misfit)
         return built_in + torch.cat((misfit * c).chunk(2, 1)), motion8, misfit
 
