@@ -19,7 +19,7 @@ from torch import Tensor, nn
 
 from vgan_plugin.training import motion, path
 from vgan_plugin.training.fusion import Fusion, doubt, grey, smooth, steadier
-from vgan_plugin.training.layers import Residual, conv, convolution, even, upsample, zero
+from vgan_plugin.training.layers import Residual, conv, convolution, even, shuffle, unshuffle, upsample, zero
 from vgan_plugin.training.motion import Evidence, Level
 from vgan_plugin.training.path import Bend
 from vgan_plugin.training.recurrence import CELLS, State
@@ -28,6 +28,7 @@ STRIDE = 16
 NOISE = 16  # channels of noise, at 1/16
 SMALL = 16  # channels of the few small maps (motion, times), zeros included
 MISFIT = 0.03  # difference of luma along the built-in motion from which corrections count in full
+SUREST = 8.0  # logit beyond which no reference is preferred: what the other one shows must still be there to divide by
 IMAGINED = 0.1  # share of a dream's frame that is made anew where frames before it are seen
 BLOCK, LEAD = 32, 8  # frames of a chain's block, and of its lead-in
 
@@ -45,11 +46,16 @@ class Preset:
     c8: int
     c16: int
     state: int
-    fusion: tuple[int, int, int]  # widths of the fusion network at 1/2, 1/4, 1/8
+    fusion: tuple[int, int, int]  # widths of the fusion network at 1/2, 1/4, 1/8; 0 at 1/2: see `fine`
     levels: tuple[Level, ...]
     cell: str = "lstm"  # one of `recurrence.CELLS`
     synthesises: bool = False
     bold: bool = False
+
+    @property
+    def fine(self) -> bool:
+        """Whether networks correct the motion at 1/4, and judge and draw at 1/2; else they do it one level coarser."""
+        return self.fusion[0] > 0
 
 
 BASE = Preset(
@@ -64,7 +70,7 @@ PRESETS = {
         replace(BASE, name="base-perceptual", bold=True),
         Preset(
             name="lite",
-            c4=16, c8=16, c16=32, state=32, fusion=(16, 16, 32),
+            c4=16, c8=16, c16=32, state=32, fusion=(0, 16, 32),
             levels=(Level(16, 2, 8), Level(8, 1, 6), Level(4, 1), Level(2, 1), Level(1, 0)),
         ),
         Preset(
@@ -154,7 +160,7 @@ class Encoder(nn.Module):
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """(n, 4, H, W) -> features at 1/4, 1/8, 1/16. Invalid pixels are exactly zero and flagged."""
-        f4 = self.s4(F.pixel_unshuffle(x, 4))
+        f4 = self.s4(unshuffle(x, 4))
         f8 = self.s8(f4)
         return f4, f8, self.s16(f8)
 
@@ -258,8 +264,9 @@ class Generator(nn.Module):
         self.head16 = FlowHead(p.c16, w8)
         self.down16 = nn.Conv2d(w8, w8, 1)
         self.head8 = FlowHead(p.c8, w8)
-        self.down8 = nn.Conv2d(w8, w4, 1)
-        self.head4 = FlowHead(p.c4, w4)
+        if p.fine:
+            self.down8 = nn.Conv2d(w8, w4, 1)
+            self.head4 = FlowHead(p.c4, w4)
         self.fusion = Fusion(p.c4, p.c8, p.fusion)
         if p.synthesises:  # all that it knows lies behind it: there is no path between
             self.sower = Seed(p.state)
@@ -352,64 +359,66 @@ class Generator(nn.Module):
         if state.motion is not None and later is None:
             later = torch.zeros_like(state.motion)
         flow2, motion8, misfit = self._flow(a, b, state, offsets, noise, later)
-        turns = torch.zeros_like(motion8[:, :4])
+        flow8, turns = motion.shrink(flow2, 4) / 4, torch.zeros_like(motion8[:, :4])
         if not self.preset.synthesises and state.motion is not None and later is not None:
             with torch.no_grad():
-                to_a, to_b = (F.avg_pool2d(flow2, 4) / 4).chunk(2)
+                to_a, to_b = flow8.chunk(2)
                 bend = path.bend(to_a, to_b, state.motion, later, offsets)
-            turns, off = bend.turns, motion.double(motion.double(self.belief(bend, motion8)))
-            flow2 = flow2 - torch.cat((off, off))
-        open_to = torch.ones_like(misfit) if self.preset.bold else torch.maximum(misfit, resampled(flow2))
+            turns, off8 = bend.turns, self.belief(bend, motion8)
+            off = motion.double(motion.double(off8))
+            flow2, flow8 = flow2 - torch.cat((off, off)), flow8 - torch.cat((off8, off8))
         flow = motion.double(flow2)
         seen = motion.warp(torch.cat((a.image, b.image)), flow)
         valid = seen[:, 3:]
-        warped = motion.sharpen(seen[:, :3], valid, flow) / valid.clamp(min=1e-3)
+        lit = motion.sharpen(seen[:, :3], valid, flow)  # times validity, as the images are
         if self.preset.synthesises:  # what a bold motion reads at the border would grow from frame to frame
-            warped = warped.clamp(0, 1)
-        (wa, wb), (va, vb) = warped.chunk(2), valid.chunk(2)
-        both = va * vb  # one reference alone disagrees with nobody
-        difference = both * (wa - wb)
+            lit = lit.clamp(0, 1)
+        (la, lb), (va, vb) = lit.chunk(2), valid.chunk(2)
+        difference = vb * la - va * lb  # one reference alone disagrees with nobody
         apart = grey(difference.abs())
-        times = offsets.view(n, 2, 1, 1)
+        times, given = offsets.view(n, 2, 1, 1), known * (1 - mask)
 
-        flow4, flow8 = F.avg_pool2d(flow2, 2) / 2, F.avg_pool2d(flow2, 4) / 4
-        pictures, covers = torch.cat((wa - 0.5, wb - 0.5, apart), 1), motion.shrink(torch.cat((va, vb), 1), 2)
+        pictures, covers = torch.cat((la - 0.5, lb - 0.5, apart), 1), motion.shrink(torch.cat((va, vb), 1), 2)
+        disagreement = motion.mean(motion.shrink(apart, 2), 3) + 0.1 * (1 - covers[:, :1] * covers[:, 1:])
         if self.preset.synthesises:  # as where there is no frame
             pictures = torch.cat((torch.full_like(pictures[:, :6], -0.5), torch.zeros_like(apart)), 1)
             covers = torch.zeros_like(covers)
-        out = self.fusion(
+        judged, drawn = self.fusion(
             pictures,
             torch.cat((covers, times.expand_as(covers)), 1),
-            motion.warp(torch.cat((a.f4, b.f4)), flow4),
+            motion.warp(torch.cat((a.f4, b.f4)), motion.shrink(flow2, 2) / 2),
             motion.warp(torch.cat((a.f8, b.f8)), flow8),
             motion8,
             turns,
-            torch.cat((known * (1 - mask), mask), 1),
+            torch.cat((given, mask), 1),
         )
-        favour = out[:, :1] - out[:, 1:2] + upsample(upsample(steadier(turns)))
-        favour, paint_more, unsure = upsample(torch.cat((favour, out[:, 2:4]), 1)).chunk(3, 1)
-        # The nearer reference weighs more; on one side (a prediction) much more.
+        # All that is decided is decided at 1/2. The nearer reference weighs more; on one side (a prediction) much more.
         power = torch.where(times[:, :1] * times[:, 1:] < 0, 1.0, 3.0)
         nearer = power * ((times[:, 1:].abs() + 1e-3) / (times[:, :1].abs() + 1e-3)).log()
-        sure = (((va + 1e-4) / (vb + 1e-4)).log() + nearer + favour).sigmoid()
-        fused = wb + sure * (wa - wb)
-        cover = torch.maximum(va, vb)
-        share = torch.maximum(doubt(fused, difference), 0.998 - cover)
-        painted = ((share / (1 - share)).log() + paint_more).sigmoid()
-        paint = upsample(upsample(smooth(fused, cover, known, mask)))
-        added = upsample(open_to) * F.pixel_shuffle(out[:, 4:], 2)
-        if self.preset.synthesises:  # a picture of its own; of it a little where there is one to go on from
-            imagined = 0.5 + even(added).tanh()
-            rgb = fused + (1 - (1 - IMAGINED) * cover) * (imagined - fused)
-        else:
-            rgb = fused + painted * (paint - fused) + added
-        weights = torch.cat((sure * (1 - painted), (1 - sure) * (1 - painted), painted), 1)
-
-        disagreement = motion.mean(apart, 3) + 0.1 * (1 - both)
-        scale = (0.5 * disagreement + 0.01).log() + unsure
+        favour = judged[:, :1] - judged[:, 1:2] + upsample(steadier(turns), 4)
+        scale = (0.5 * disagreement + 0.01).log() + judged[:, 3:]
         confidence = 1 / (1 + 50 * scale.clamp(-8, 2).exp())
+        preferred = (nearer + favour).clamp(-SUREST, SUREST).sigmoid()
+        preferred, confidence = upsample(torch.cat((preferred, confidence), 1)).chunk(2, 1)
+        cover, both = torch.maximum(va, vb), vb + preferred * (va - vb)
+        fused = (lb + preferred * (la - lb)) / both.clamp(min=1e-4)
+        share = upsample(doubt(fused, difference))
+        painted = upsample(((share / (1 - share)).log() + judged[:, 2:3]).sigmoid())
+        painted = torch.maximum(painted, 0.998 - cover)
+        paint = smooth(fused, cover, given, mask)
+        if self.preset.synthesises:  # a picture of its own; of it a little where there is one to go on from
+            imagined = 0.5 + even(shuffle(drawn, 2)).tanh()
+            rgb = fused + (1 - (1 - IMAGINED) * cover) * (imagined - fused)
+        elif self.preset.fine:
+            counts = misfit if self.preset.bold else torch.maximum(misfit, resampled(flow2))
+            rgb = fused + painted * (upsample(paint, 4) - fused) + shuffle(counts * drawn, 2)
+        else:
+            rgb = fused + painted * (upsample(paint + drawn, 4) - fused)
+        sure = preferred * va / both.clamp(min=1e-4)
+        weights = torch.cat((sure * (1 - painted), (1 - sure) * (1 - painted), painted), 1)
         towards = torch.cat((flow[:n].flip(1), flow[n:].flip(1)), 1)
-        return Render(rgb, confidence, scale, towards, weights, torch.cat((wa, wb), 1))
+        warped = torch.cat((lit / valid.clamp(min=1e-3)).chunk(2), 1)
+        return Render(rgb, confidence, upsample(scale), towards, weights, warped)
 
     def _unseen(self, features: Features) -> Features:
         """The same frame, as if nothing were learned from it."""
@@ -453,7 +462,10 @@ class Generator(nn.Module):
         none = torch.zeros_like(v16).repeat(1, 2, 1, 1)
         hidden, c = correct(self.head16, a.f16, b.f16, v16, 1 / 4, none, context)
         motion8, c = correct(self.head8, a.f8, b.f8, v8, 1 / 8, c, upsample(self.down16(hidden)))
-        _, c = correct(self.head4, a.f4, b.f4, v4, 1 / 16, c, upsample(self.down8(motion8)))
+        if self.preset.fine:
+            _, c = correct(self.head4, a.f4, b.f4, v4, 1 / 16, c, upsample(self.down8(motion8)))
+        else:
+            c = motion.double(c)
         built_in = motion.sides(v2, ca, cb)
         there = torch.cat((torch.cat((a.y2, b.y2))[:, :1], motion.shrink(pictures[:, 3:], 2)), 1)
         (ya, yb), (va, vb) = (side.chunk(2) for side in motion.warp(there, built_in).chunk(2, 1))

@@ -118,20 +118,28 @@ def warp(x: Tensor, flow: Tensor) -> Tensor:
     return F.grid_sample(x, places, mode="bilinear", padding_mode="zeros", align_corners=False)
 
 
+def weighed(x: Tensor, weights: Sequence[float]) -> Tensor:
+    """Weighted sum of the channels, (n, 1, H, W): as a product of matrices, since a convolution that gives one channel
+    gives a block of 16 on a CPU, and throws 15 away.
+    """
+    n, c, h, w = x.shape
+    return (torch.tensor(weights).to(x).view(1, c) @ x.reshape(n, c, h * w)).view(n, 1, h, w)
+
+
 def luma(rgb: Tensor) -> Tensor:
     """Brightness, (n, 1, H, W), of (n, 3, H, W)."""
-    return F.conv2d(rgb, torch.tensor(LUMA).to(rgb).view(1, 3, 1, 1))
+    return weighed(rgb, LUMA)
 
 
 def evidence(luma: Tensor) -> Evidence:
     """Everything the search needs of one picture, from its luma (n, 1, H, W) in [0, 1]; H, W multiples of 16."""
-    y2 = F.avg_pool2d(luma, 2)
-    y4 = F.avg_pool2d(y2, 2)
-    y8 = F.avg_pool2d(y4, 2)
-    y16 = F.avg_pool2d(y8, 2)
+    y2 = shrink(luma, 2)
+    y4 = shrink(y2, 2)
+    y8 = shrink(y4, 2)
+    y16 = shrink(y8, 2)
     g = derivatives(y4)
     mean = y16
-    energy = F.avg_pool2d(torch.cat((g.relu(), (-g).relu()), 1), 4)
+    energy = shrink(torch.cat((g.relu(), (-g).relu()), 1), 4)
     d = blur(torch.cat((0.3 * (mean - blur(mean, gaussian(7, 2.0))), energy), 1), torch.tensor([0.25, 0.5, 0.25]))
     d = d / (blur(d.abs().sum(1, keepdim=True), gaussian(7, 2.0)) + 0.02)
     rest = [torch.cat((y, derivatives(y)), 1) for y in (y16, y8, y2)]
@@ -176,29 +184,32 @@ def search(a: Tensor, b: Tensor, ca: Tensor, cb: Tensor | None) -> Tensor:
     n, c, h, w = a.shape
     side = 2 * RADIUS + 1
     reach = torch.arange(-RADIUS, RADIUS + 1, device=a.device, dtype=torch.float32)
-    rows = torch.arange(h, device=a.device, dtype=torch.float32)
+    lines = torch.arange(h, device=a.device, dtype=torch.float32)
     columns = torch.arange(w, device=a.device, dtype=torch.float32)
 
     def read(d: Tensor, share: Tensor | None) -> Tensor:
         if share is None:
             return d.view(n, c, 1, h, 1, w)
         s = share.view(n, 1, 1)
-        down = hat((s * reach.view(-1, 1) + rows).view(n, 1, side * h), h)
+        down = hat((s * reach.view(-1, 1) + lines).view(n, 1, side * h), h)
         across = hat((s * reach.view(-1, 1) + columns).view(n, 1, side * w), w)
         # Outside is zero, not the clamped edge: clamped copies would match themselves and win.
         return (down @ d @ across.transpose(-1, -2)).view(n, c, side, h, side, w)
 
-    cost = -(read(a, ca) - read(b, cb)).abs().sum(1)
-    flat = cost.reshape(n * side, h, side * w)
+    apart = (read(a, ca) - read(b, cb)).abs().view(n, c, side * h, side * w)
+    flat = weighed(apart, (-1.0,) * c).view(n * side, h, side * w)
     means = []
     for radius, share in ((1, 0.7), (3, 0.5)):
         tall = (share * box(h, radius, a.device)) @ flat  # (n * side, h, side * w)
         means.append(tall.view(n * side * h * side, w) @ box(w, radius, a.device).T)
     far = (reach.view(-1, 1).square() + reach.square()).sqrt()
     score = (means[0] + means[1]).view(n, side, h, side, w) - PULL * far.view(1, side, 1, side, 1)
-    p = (score.permute(0, 2, 4, 1, 3).reshape(n, h * w, side * side) * SHARPNESS).softmax(-1)
-    both = torch.stack((reach.repeat_interleave(side), reach.repeat(side)), 1)
-    return (p @ both).transpose(1, 2).reshape(n, 2, h, w)
+    p = (SHARPNESS * (score - score.amax(1, keepdim=True).amax(3, keepdim=True))).exp()
+    # Sums of p, p dy and p dx: over the rows' displacements as a product of matrices, then over the columns'.
+    moments = torch.stack((torch.ones_like(reach), reach))
+    rows = (moments @ p.view(n, side, h * side * w)).view(n, 2, h, side, w)
+    both = moments @ rows  # (n, 2, h, 2, w)
+    return torch.cat((both[:, 1:, :, 0], both[:, :1, :, 1]), 1) / both[:, :1, :, 0]
 
 
 def linearise(y: Tensor, v: Tensor, ca: Tensor, cb: Tensor, *, whole: bool) -> Tensor:
@@ -217,7 +228,7 @@ def linearise(y: Tensor, v: Tensor, ca: Tensor, cb: Tensor, *, whole: bool) -> T
     r, c = b - a, y.shape[1]
     g = F.conv2d(cb * b - ca * a, slopes(c, v), padding=1)
     gy, gx = g.chunk(2, 1)
-    power = F.conv2d(r * r, r.new_ones(1, c, 1, 1))
+    power = r * r if c == 1 else weighed(r * r, (1.0,) * c)
     # The outermost pixels have no derivative; nothing pulls there.
     weight = inside(v) * ROBUST / (power + ROBUST**2).sqrt()
     e = r - gy * v[:, :1] - gx * v[:, 1:] if whole else r
@@ -229,6 +240,13 @@ def window(size: int, sigma: float, like: Tensor) -> Tensor:
     """Gaussian window (1, 1, size, size). Zeros are outside: what is compared or divided is weighted alike there."""
     k = gaussian(size, sigma)
     return (k.view(-1, 1) * k).view(1, 1, size, size).to(like)
+
+
+def windowed(x: Tensor, size: int, sigma: float) -> Tensor:
+    """Sums over a Gaussian window around every pixel; of each channel alone, rows after columns. Zeros are outside."""
+    c, kernel = x.shape[1], gaussian(size, sigma).to(x)
+    x = F.conv2d(x, kernel.view(1, 1, size, 1).expand(c, 1, size, 1), padding=(size // 2, 0), groups=c)
+    return F.conv2d(x, kernel.view(1, 1, 1, size).expand(c, 1, 1, size), padding=(0, size // 2), groups=c)
 
 
 def slopes(count: int, like: Tensor) -> Tensor:
@@ -297,7 +315,7 @@ def track(y: Tensor, v: Tensor, ca: Tensor, cb: Tensor) -> Tensor:
         cb: share towards b.
     """
     terms = F.conv2d(linearise(y, double(v), ca, cb, whole=True), summed(y.shape[1], 2, 1e9, v), stride=2)
-    terms = F.conv2d(terms, window(5, 1.0, v).expand(5, 1, 5, 5), padding=2, groups=5)
+    terms = windowed(terms, 5, 1.0)
     yy, yx, xx, ry, rx = terms.chunk(5, 1)
     yy, xx = yy + HOLD, xx + HOLD
     ry, rx = ry - 2 * HOLD * v[:, :1], rx - 2 * HOLD * v[:, 1:]
@@ -307,7 +325,7 @@ def track(y: Tensor, v: Tensor, ca: Tensor, cb: Tensor) -> Tensor:
 
 def double(v: Tensor) -> Tensor:
     """A field in cells on the next finer grid: twice the size, twice the length."""
-    return 2 * F.interpolate(v, scale_factor=2, mode="bilinear", align_corners=False)
+    return F.interpolate(2 * v, scale_factor=2, mode="bilinear", align_corners=False)
 
 
 def calm(y: Tensor, v: Tensor, ca: Tensor, cb: Tensor) -> Tensor:
@@ -326,9 +344,8 @@ def calm(y: Tensor, v: Tensor, ca: Tensor, cb: Tensor) -> Tensor:
     now = mismatch(y, v, ca, cb)
     for size in CALM:
         weight = 1 / (now + PRECISE)
-        weighed = torch.cat((v * weight, weight), 1)
-        mean = F.conv2d(weighed, window(size, size / 4, v).expand(3, 1, size, size), padding=size // 2, groups=3)
-        calmer = mean[:, :2] / mean[:, 2:]
+        sums = windowed(torch.cat((v * weight, weight), 1), size, size / 4)
+        calmer = sums[:, :2] / sums[:, 2:]
         then = mismatch(y, calmer, ca, cb)
         kept = then < WORSE * now + SLACK
         v, now = torch.where(kept, calmer, v), torch.where(kept, then, now)
@@ -446,7 +463,7 @@ def mean(x: Tensor, size: int) -> Tensor:
 
 
 def shrink(x: Tensor, factor: int) -> Tensor:
-    """Mean of blocks of factor x factor; of each channel alone."""
+    """Mean of blocks of factor x factor; of each channel alone. On a CPU faster than a pooling."""
     c = x.shape[1]
     share = torch.full((1, 1, factor, factor), 1 / factor**2).to(x)
     return F.conv2d(x, share.expand(c, 1, factor, factor), stride=factor, groups=c)
