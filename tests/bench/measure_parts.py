@@ -4,7 +4,7 @@
 
 FOLDER holds clips. Windows are those of `vgan evaluate --gaps GAP --windows WINDOWS`, of long gaps the middle frame;
 RGB, 8 bit, mean of frames, then of clips. Run in torch: `render` in CPU milliseconds of one thread tells rows apart,
-and is not what the exported graphs take.
+and is not what the exported graphs take; GFLOP are those of its convolutions and products.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import argparse
 import math
 import time
 from collections.abc import Iterator
-from contextlib import nullcontext
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 from pathlib import Path
 from unittest.mock import patch
@@ -22,6 +22,7 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
+from torch.utils.flop_counter import FlopCounterMode
 
 from vgan_plugin.evaluate import sets, windows
 from vgan_plugin.training import checkpoint, fusion, motion
@@ -67,18 +68,36 @@ def look(g: Generator, window: windows.Window) -> Seen:
     )
 
 
-def made(g: Generator, seen: Seen, *, state: bool = True, later: bool = True) -> float:
-    """PSNR of the frame in the gap."""
+def made(g: Generator, seen: Seen, *, state: bool = True, later: bool = True, twice: bool = False) -> float:
+    """PSNR of the frame in the gap; `twice`: made along two motions, with and without what went on as a guess, and
+    mixed by how sure each is."""
     a, b, after, moved_on, offsets, truth = seen
     height, width = a.image.shape[2:]
     nothing, one = torch.zeros(1, 3, height, width), torch.ones(1, 1, height, width)
     noise = torch.zeros(1, NOISE, height // STRIDE, width // STRIDE)
     if not state:
         after = after._replace(motion=None)
-    rgb = g.render(a, b, after, offsets, nothing, one, noise, moved_on if later else None).rgb
+    asked = (a, b, after, offsets, nothing, one, noise, moved_on if later else None)
+    first = g.render(*asked)
+    rgb = first.rgb
+    if twice:
+        with searched():
+            second = g.render(*asked)
+        share = (4 * (second.scale - first.scale)).sigmoid()
+        rgb = share * first.rgb + (1 - share) * second.rgb
     picture = (rgb[0, :, : truth.height, : truth.width].clamp(0, 1) * 255 + 0.5).floor()
     error = (picture - torch.from_numpy(sets.rgb8(truth)).float()).square().mean()
     return -10 * math.log10(max(float(error) / 255**2, 1e-10))
+
+
+def searched() -> AbstractContextManager[object]:
+    """What goes on is no guess for the search."""
+    return patch.object(motion, "prefer", lambda _y, v, _others, _ca, _cb: v)
+
+
+def still(a: Tensor, _b: Tensor, _ca: Tensor, _cb: Tensor | None) -> Tensor:
+    """Nothing is searched: every step begins from no motion, as DIS does at its coarsest scale."""
+    return torch.zeros_like(a[:, :2])
 
 
 def rows(weights: str) -> Iterator[tuple[str, Generator, dict[str, bool], object]]:
@@ -93,12 +112,20 @@ def rows(weights: str) -> Iterator[tuple[str, Generator, dict[str, bool], object
     yield "untrained: the built-in parts alone", plain, {}, nullcontext()
     yield "... without the frame after the gap", plain, {"later": False}, nullcontext()
     yield "... without the state: straight lines", plain, {"state": False}, nullcontext()
-    searched = patch.object(motion, "prefer", lambda _y, v, _others, _ca, _cb: v)
-    yield "... without the motion that goes on as a guess", plain, {}, searched
+    yield "... without the motion that goes on as a guess", plain, {}, searched()
     yield "... without trust in the steadier side", plain, {}, patch.object(fusion, "STEADY", 0.0)
     yield "... without the level at full size", coarser, {}, nullcontext()
     yield "... without the calmer motion", plain, {}, patch.object(motion, "calm", lambda _y, v, _ca, _cb: v)
     yield "... bilinear instead of cubic", plain, {}, patch.object(motion, "sharpen", lambda x, _v, _f: x)
+    yield "... nothing searched: begun from no motion, as DIS is", plain, {}, patch.object(motion, "search", still)
+    for radius in (3, 5, 10):
+        yield (
+            f"... searched {radius} cells around instead of {motion.RADIUS}",
+            plain,
+            {},
+            patch.object(motion, "RADIUS", radius),
+        )
+    yield "... along two motions, mixed", plain, {"twice": True}, nullcontext()
 
 
 def main() -> None:
@@ -113,6 +140,7 @@ def main() -> None:
     cases = list(rows(asked.weights))
     found: dict[str, list[list[float]]] = {name: [] for name, *_ in cases}
     spent = dict.fromkeys(found, 0.0)
+    floating: dict[str, float] = {}
     count = 0
     for source in sets.find([asked.folder])[0]:
         chosen = [w for w in windows.gaps(source.read(), asked.gap, asked.windows) if len(w.before) > 1]
@@ -123,6 +151,10 @@ def main() -> None:
             for name, g, without, changed in cases:
                 if id(g) not in seen:
                     seen[id(g)] = look(g, window)
+                if name not in floating:
+                    with changed, FlopCounterMode(display=False) as counter:
+                        made(g, seen[id(g)], **without)
+                    floating[name] = counter.get_total_flops() / 1e9
                 start = time.process_time()
                 with changed:
                     clip[name].append(made(g, seen[id(g)], **without))
@@ -132,11 +164,11 @@ def main() -> None:
     if not count:
         parser.error("no window has two frames before its gap: ask for more")
     print(f"{count} windows of {len(found['trained'])} clips, gap {asked.gap}\n")
-    print("| | PSNR | | CPU ms |\n|---|---|---|---|")
+    print("| | PSNR | | GFLOP | CPU ms |\n|---|---|---|---|---|")
     means = {name: float(np.mean([np.mean(values) for values in clips])) for name, clips in found.items()}
     base = means["untrained: the built-in parts alone"]
     for name, mean in means.items():
-        print(f"| {name} | {mean:.2f} | {mean - base:+.2f} | {spent[name] / count * 1e3:.0f} |")
+        print(f"| {name} | {mean:.2f} | {mean - base:+.2f} | {floating[name]:.1f} | {spent[name] / count * 1e3:.0f} |")
 
 
 if __name__ == "__main__":

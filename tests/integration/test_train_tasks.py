@@ -59,9 +59,8 @@ def same(a: dict[str, torch.Tensor], b: dict[str, torch.Tensor]) -> bool:
     return a.keys() == b.keys() and all(torch.equal(a[k], b[k]) for k in a)
 
 
-# With one reference nothing disagrees, so that nothing is added to it: only what is smooth is learned.
-@pytest.mark.parametrize(("task", "gain"), [("between", 1.5), ("predict", 1.5), ("inpaint", 1.5), ("one", 0.8)])
-def test_tiny_overfits_four_crops_of_each_task(data, task, gain):
+@pytest.mark.parametrize("task", ["between", "predict", "inpaint", "one"])
+def test_tiny_overfits_four_crops_of_each_task(data, task):
     options = {"batch": 4, "tasks": f"{task}:1", "synthetic": 0, "steps": 400, "lr": 5e-3, "lead": 0}
     settings = schedule("tiny", QUICK | options)
     game = players.Players("tiny", settings, torch.device("cpu"), 0)
@@ -80,7 +79,7 @@ def test_tiny_overfits_four_crops_of_each_task(data, task, gain):
     before = score()
     for step in range(60):
         game.generators_move(game.make(batch, step), step)
-    assert score() > before + gain
+    assert score() > before + 1.5
 
 
 def test_a_run_stopped_in_every_stage_ends_as_if_it_never_had_been(data, tmp_path, monkeypatch):

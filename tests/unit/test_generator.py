@@ -21,6 +21,7 @@ from vgan_plugin.training.generator import (  # noqa: E402
     Features,
     Generator,
     Render,
+    resampled,
 )
 from vgan_plugin.training.layers import unshuffled  # noqa: E402
 from vgan_plugin.training.recurrence import BOUND, ConvLSTM, State  # noqa: E402
@@ -129,12 +130,52 @@ def test_a_still_scene_stays_still_whatever_the_heads_have_learned(generator: Ge
     for head in (generator.head16, generator.head8, generator.head4):
         torch.nn.init.normal_(head.leave.weight, std=0.05)
     torch.nn.init.normal_(generator.fusion.leave2.weight[4:], std=0.05)  # what is added to the picture
+    torch.nn.init.normal_(generator.belief.leave.weight, std=0.05)
     a, _, b = shifted(2, 3, 64, 96)
     with torch.no_grad():
         still, moving = render(generator, a, a), render(generator, a, 1 - b)
     assert moving.flow.abs().max() > 0.5  # they do correct where the references differ
     assert still.flow.abs().max() < 1e-3
     assert (still.rgb - a).abs().max() < 1 / 255
+
+
+def test_what_is_added_counts_where_pixels_were_read_between_or_not_both_are_seen(generator: Generator) -> None:
+    torch.nn.init.ones_(generator.fusion.leave2.bias[4:])
+    a = texture(64, 96)
+    whole, half = (torch.zeros(2, 2, 4, 4) + phase for phase in (1.5, 0.25))  # cells of two pixels: 3 px, half a pixel
+    assert not resampled(whole).any()
+    assert torch.equal(resampled(half), torch.ones(1, 1, 4, 4))
+    assert torch.equal(resampled(torch.cat((whole[:1], half[:1]))), torch.ones(1, 1, 4, 4))  # of the worse side
+    lost = torch.ones(1, 1, 64, 96)
+    lost[..., 48:] = 0
+    with torch.no_grad():
+        still, alone = render(generator, a, a), render(generator, a, a, valid_b=lost)
+    assert (still.rgb - a).abs().max() < 1 / 255
+    assert (alone.rgb - a)[..., 56:-4].mean() > 0.9
+    assert (alone.rgb - a)[..., 4:16].abs().max() < 0.1  # far from what was lost
+
+
+def test_a_bold_generator_adds_everywhere() -> None:
+    bold = Generator(PRESETS["base-perceptual"]).eval()
+    torch.nn.init.ones_(bold.fusion.leave2.bias[4:])
+    a = texture(64, 96)
+    with torch.no_grad():
+        assert torch.allclose(render(bold, a, a).rgb, a + 1, atol=1 / 255)
+
+
+def test_how_much_of_the_path_to_believe_is_learned_between_two_frames_only(generator: Generator) -> None:
+    def made(offsets: tuple[float, float], bias: float) -> Render:
+        torch.nn.init.constant_(generator.belief.leave.bias[:2], bias)
+        with torch.no_grad():
+            _, seen, state, (_, *rest) = around_a_gap(generator)
+            after = generator.remember(seen[4], seen[3], torch.ones(1), state).motion
+            return generator.render(seen[1], seen[3], state, torch.tensor([offsets]), *rest, after)
+
+    whole, none = made((-1.0, 1.0), 0.0), made((-1.0, 1.0), -0.5493)  # tanh: each side's opinion counts half less
+    # Both sides say that the target lies 2 px off the line; believed is all of it, then all of it less twice the half.
+    moved = (none.flow - whole.flow)[..., 32:-32, 48:-48].mean((0, 2, 3))
+    assert torch.allclose(moved, torch.tensor([-2.0, 0.0, -2.0, 0.0]), atol=0.3), moved
+    assert torch.equal(made((-3.0, -1.0), 0.0).rgb, made((-3.0, -1.0), -0.5493).rgb)
 
 
 def test_a_noisy_motion_is_made_calmer_and_its_edges_stay() -> None:
@@ -221,11 +262,11 @@ def test_the_parabola_goes_through_what_is_known_and_nothing_else_is_bent(at: tu
         (past, later, known if ob - oa == span else None),
         (none(past), none(later), 0.0),
     ):
-        off = path.bend(to_a, to_b, before, after, torch.tensor([at]))[0][0, 1, 3:-3, 3:-3]
+        off = path.bend(to_a, to_b, before, after, torch.tensor([at])).off[0, 1, 3:-3, 3:-3]
         if expected is not None:
             assert torch.allclose(off, torch.full_like(off, expected), atol=1e-2)
     rest = 3 * torch.ones(1, 6, 8, 8)  # more than `LONG_AGO` after b: nothing is known of its velocity
-    assert not path.bend(to_a, to_b, none(past), rest, torch.tensor([at]))[0].any()
+    assert not path.bend(to_a, to_b, none(past), rest, torch.tensor([at])).off.any()
 
 
 def test_gradients_reach_every_weight(generator: Generator) -> None:
@@ -421,7 +462,7 @@ def test_a_path_that_bends_both_ways_follows_each_side_near_it() -> None:
     for k in (1.0, 2.0, 3.0):
         to_a, to_b = torch.zeros(1, 2, 8, 8), torch.zeros(1, 2, 8, 8)
         to_a[:, 1], to_b[:, 1] = -4 * k, 4 * (span - k)
-        off, turns = path.bend(to_a, to_b, past, later, torch.tensor([(-k, span - k)]))
+        off, turns, _, _ = path.bend(to_a, to_b, past, later, torch.tensor([(-k, span - k)]))
         found.append(float(off[0, 1, 4, 4]))
         assert torch.allclose(turns[0, 1::2, 4, 4], torch.tensor([-32.0, 32.0]))  # pixels a period
     assert found[0] > 0.1

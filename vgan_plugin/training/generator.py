@@ -21,6 +21,7 @@ from vgan_plugin.training import motion, path
 from vgan_plugin.training.fusion import Fusion, doubt, grey, smooth, steadier
 from vgan_plugin.training.layers import Residual, conv, convolution, even, shuffle, unshuffle, upsample, zero
 from vgan_plugin.training.motion import Evidence, Level
+from vgan_plugin.training.path import Bend
 from vgan_plugin.training.recurrence import CELLS, State
 
 STRIDE = 16
@@ -36,7 +37,8 @@ BLOCK, LEAD = 32, 8  # frames of a chain's block, and of its lead-in
 class Preset:
     """Sizes of one generator. Channel counts are multiples of 16: others leave the fast convolution path on CPU.
 
-    One that synthesises has a `seed`, and its corrections always count in full: with nothing to see, nothing agrees.
+    One that synthesises has a `seed`. A bold one corrects everywhere, in full: one that synthesises because with
+    nothing to see nothing agrees, one that is finished by the game because it gives detail back where all agree, too.
     """
 
     name: str
@@ -48,6 +50,7 @@ class Preset:
     levels: tuple[Level, ...]
     cell: str = "lstm"  # one of `recurrence.CELLS`
     synthesises: bool = False
+    bold: bool = False
 
     @property
     def fine(self) -> bool:
@@ -55,14 +58,16 @@ class Preset:
         return self.fusion[0] > 0
 
 
+BASE = Preset(
+    name="base",
+    c4=32, c8=48, c16=64, state=64, fusion=(32, 48, 64),
+    levels=(Level(16, 3, 10), Level(8, 3, 6), Level(4, 2), Level(2, 2), Level(1, 1)),
+)  # fmt: skip
 PRESETS = {
     p.name: p
     for p in (
-        Preset(
-            name="base",
-            c4=32, c8=48, c16=64, state=64, fusion=(32, 48, 64),
-            levels=(Level(16, 3, 10), Level(8, 3, 6), Level(4, 2), Level(2, 2), Level(1, 1)),
-        ),
+        BASE,
+        replace(BASE, name="base-perceptual", bold=True),
         Preset(
             name="lite",
             c4=16, c8=16, c16=32, state=32, fusion=(0, 16, 32),
@@ -77,13 +82,13 @@ PRESETS = {
             name="dream",
             c4=16, c8=16, c16=32, state=64, fusion=(32, 48, 64),
             levels=(Level(16, 1, 2), Level(8, 1, 2), Level(4, 1), Level(2, 1), Level(1, 0)),
-            cell="gru", synthesises=True,
+            cell="gru", synthesises=True, bold=True,
         ),
         Preset(
             name="textbook",
             c4=16, c8=16, c16=16, state=32, fusion=(16, 16, 32),
             levels=(Level(16, 1, 2), Level(8, 1, 2), Level(4, 1), Level(2, 1), Level(1, 0)),
-            synthesises=True,
+            synthesises=True, bold=True,
         ),
     )
 }  # fmt: skip
@@ -183,6 +188,33 @@ class FlowHead(nn.Module):
         return x, self.leave(x)
 
 
+class Belief(nn.Module):
+    """How much of what the state says of the path between the references to believe: where it lies in time is what two
+    pictures alone cannot tell.
+    """
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.enter = conv(SMALL, width)
+        self.body = Residual(width)
+        self.leave = zero(width, 3)
+
+    def forward(self, bend: Bend, context: Tensor) -> Tensor:
+        """Correct how far things lie off the straight line.
+
+        Args:
+            bend: the built-in answer.
+            context: (n, width, h, w) what the flow head thought.
+
+        Returns: (n, 2, h, w) in cells: at most once as much as each part of `said` is added, or taken away.
+        """
+        signs = F.pad(bend.signs, (0, 0, 0, 0, 0, SMALL - path.SIGNS))
+        shares = self.leave(self.body(self.enter(signs) + context)).tanh()
+        parts = zip(shares.chunk(3, 1), bend.said.chunk(3, 1), strict=True)
+        off: Tensor = sum((share * said for share, said in parts), bend.off)
+        return off
+
+
 class Seed(nn.Module):
     """Noise -> the state from which a video begins that has no frame yet.
 
@@ -199,6 +231,19 @@ class Seed(nn.Module):
         common = noise.sum((2, 3), keepdim=True) / (noise.shape[2] * noise.shape[3]) ** 0.5
         hidden: Tensor = self.body(torch.cat((noise, common.expand_as(noise)), 1)).tanh()
         return hidden
+
+
+def resampled(flow: Tensor) -> Tensor:
+    """How much of the finest detail was lost by reading between pixels: 0 on a pixel, 1 halfway, of the worse side.
+
+    Args:
+        flow: (2n, 2, H/2, W/2) towards a, then b, in cells.
+
+    Returns: (n, 1, H/2, W/2).
+    """
+    phase = 2 * flow - (2 * flow).floor()
+    a, b = (4 * phase * (1 - phase)).amax(1, keepdim=True).chunk(2)
+    return torch.maximum(a, b)
 
 
 def _evidence(features: Features) -> Evidence:
@@ -223,8 +268,10 @@ class Generator(nn.Module):
             self.down8 = nn.Conv2d(w8, w4, 1)
             self.head4 = FlowHead(p.c4, w4)
         self.fusion = Fusion(p.c4, p.c8, p.fusion)
-        if p.synthesises:
+        if p.synthesises:  # all that it knows lies behind it: there is no path between
             self.sower = Seed(p.state)
+        else:
+            self.belief = Belief(w8)
 
     def encode(self, frame: Tensor, valid: Tensor) -> Features:
         """Look at one source frame.
@@ -313,10 +360,12 @@ class Generator(nn.Module):
             later = torch.zeros_like(state.motion)
         flow2, motion8, misfit = self._flow(a, b, state, offsets, noise, later)
         flow8, turns = motion.shrink(flow2, 4) / 4, torch.zeros_like(motion8[:, :4])
-        if state.motion is not None and later is not None:
+        if not self.preset.synthesises and state.motion is not None and later is not None:
             with torch.no_grad():
-                off8, turns = path.bend(*flow8.chunk(2), state.motion, later, offsets)
-                off = motion.double(motion.double(off8))
+                to_a, to_b = flow8.chunk(2)
+                bend = path.bend(to_a, to_b, state.motion, later, offsets)
+            turns, off8 = bend.turns, self.belief(bend, motion8)
+            off = motion.double(motion.double(off8))
             flow2, flow8 = flow2 - torch.cat((off, off)), flow8 - torch.cat((off8, off8))
         flow = motion.double(flow2)
         seen = motion.warp(torch.cat((a.image, b.image)), flow)
@@ -361,7 +410,8 @@ class Generator(nn.Module):
             imagined = 0.5 + even(shuffle(drawn, 2)).tanh()
             rgb = fused + (1 - (1 - IMAGINED) * cover) * (imagined - fused)
         elif self.preset.fine:
-            rgb = fused + painted * (upsample(paint, 4) - fused) + shuffle(misfit * drawn, 2)
+            counts = misfit if self.preset.bold else torch.maximum(misfit, resampled(flow2))
+            rgb = fused + painted * (upsample(paint, 4) - fused) + shuffle(counts * drawn, 2)
         else:
             rgb = fused + painted * (upsample(paint + drawn, 4) - fused)
         sure = preferred * va / both.clamp(min=1e-4)
@@ -383,11 +433,11 @@ class Generator(nn.Module):
         The corrections come after all built-in steps. Put between them they would be pulled back by the next step,
         while their gradient knew nothing of it: a head then grows without effect until it breaks the search.
 
-        Where the references agree along the built-in motion, nothing is corrected: a still scene stays still to the
-        last bit, whatever the heads have learned.
+        Where both references are seen and agree along the built-in motion, nothing is corrected: a still scene stays
+        still to the last bit, whatever the heads have learned. (A bold generator corrects there, too.)
 
         Returns: flow towards a, then towards b, (2n, 2, H/2, W/2) as (dy, dx) in cells; hidden at 1/8; misfit of the
-        built-in motion, (n, 1, H/2, W/2) in 0..1.
+        built-in motion, (n, 1, H/2, W/2) in 0..1, 1 where not both references are seen.
         """
         ca, cb = motion.shares(offsets)
         with torch.no_grad():
@@ -417,9 +467,10 @@ class Generator(nn.Module):
         else:
             c = motion.double(c)
         built_in = motion.sides(v2, ca, cb)
-        ya, yb = motion.warp(torch.cat((a.y2, b.y2))[:, :1], built_in).chunk(2)
-        misfit = (motion.mean((ya - yb).abs(), 5) / MISFIT).clamp(max=1)
-        if self.preset.synthesises:
+        there = torch.cat((torch.cat((a.y2, b.y2))[:, :1], motion.shrink(pictures[:, 3:], 2)), 1)
+        (ya, yb), (va, vb) = (side.chunk(2) for side in motion.warp(there, built_in).chunk(2, 1))
+        misfit = torch.maximum(motion.mean((ya - yb).abs(), 5) / MISFIT, 1 - va * vb).clamp(max=1)
+        if self.preset.bold:
             misfit = torch.ones_like(misfit)
         return built_in + torch.cat((misfit * c).chunk(2, 1)), motion8, misfit
 

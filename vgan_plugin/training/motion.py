@@ -33,6 +33,7 @@ CALM = (5, 9)  # windows over which the motion is made calmer, in cells
 WENT_ON, UNSURE = 2.5, 5e-5  # the motion going on may match so many times worse than what was found, and so much
 PRECISE = 1e-4  # squared difference below which a better match says nothing: noise matches too
 WORSE, SLACK = 1.6, 5e-5  # the calmer motion may match so many times worse, and so much
+CUBIC = -0.7  # the a of cubic interpolation: sharper than Catmull-Rom's -0.5, as two blurred pictures are averaged
 LONGEST_STEP = 4.0  # largest change of one Gauss-Newton step, in cells
 LUMA = (0.299, 0.587, 0.114)
 
@@ -469,11 +470,11 @@ def shrink(x: Tensor, factor: int) -> Tensor:
 
 
 def sharpen(x: Tensor, valid: Tensor, flow: Tensor) -> Tensor:
-    """Cubic interpolation (Catmull-Rom) from what a bilinear warp gave, wherever all that it needs is valid.
+    """Cubic interpolation from what a bilinear warp gave, wherever all that it needs is valid.
 
-    Subtracting q times the second difference, with q = phase (1 - phase) / 2 for each axis, turns linear into cubic
-    interpolation (Keys, 1981, a = -1/2, without the cross term). Second differences of the warped picture are the
-    warped second differences wherever the flow is smooth.
+    Subtracting q times the second difference, with q = -a phase (1 - phase) for each axis, turns linear into cubic
+    interpolation (Keys, 1981, with his outer weights for any a, without the cross term). Second differences of the
+    warped picture are the warped second differences wherever the flow is smooth.
 
     Args:
         x: (n, C, H, W) the warped pictures.
@@ -484,7 +485,7 @@ def sharpen(x: Tensor, valid: Tensor, flow: Tensor) -> Tensor:
     second = torch.tensor([1.0, -2.0, 1.0]).to(x)
     phase = flow - flow.floor()
     whole = inside(x) * -F.max_pool2d(-valid, 3, 1, 1)  # not across a damaged edge, nor the picture's
-    q = 0.5 * whole * phase * (1 - phase)
+    q = -CUBIC * whole * phase * (1 - phase)
     down = F.conv2d(x, second.view(1, 1, 3, 1).expand(c, 1, 3, 1), padding=(1, 0), groups=c)
     across = F.conv2d(x, second.view(1, 1, 1, 3).expand(c, 1, 1, 3), padding=(0, 1), groups=c)
     return x - q[:, :1] * down - q[:, 1:] * across

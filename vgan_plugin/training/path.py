@@ -1,9 +1,12 @@
 """Motion over time: what the state knows of how things moved before a gap and after it, and the path between.
 
-No learned parameter, as in `motion.py`, whose fields and conventions these are.
+No learned parameter, as in `motion.py`, whose fields and conventions these are: how much of it to believe is learned
+in `generator.Belief`.
 """
 
 from __future__ import annotations
+
+from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -14,7 +17,32 @@ from vgan_plugin.training import motion
 DISSENT = 0.3  # weight of what the two sides of a gap disagree in about the path between, over its periods
 TRUST = 0.5  # in what one side alone says
 UNSEEN = 0.005  # squared pixels off the line that the noise of the motion may be, a period of the gap
+NEAR, FAR = 5, 13  # cells over which it is evened out, and over which it is compared
+LEAST = 1e-3  # squared pixels that count as none
 LONG_AGO = 2.5  # periods from a reference, beyond which nothing is known of its velocity
+
+
+class Bend(NamedTuple):
+    """How far things lie off the straight line between the references at the time of the target.
+
+    Attributes:
+        off: (n, 2, h, w) in cells; zero where neither side is known, or the target is not between a and b.
+        turns: (n, 4, h, w) by how much the velocity changes at a, then at b, in pixels a period; zero where not both
+            sides are known.
+        said: (n, 6, h, w) what the velocity before a says of it, then what the one after b does (zero where not known),
+            and what is said farther around, less `off`.
+        signs: (n, SIGNS, h, w) by which to judge how much of it to believe, none of which depends on a direction:
+            logarithms of the powers of `off`, of what either side says, of what they disagree in, of what is said
+            farther around and of the motion over the span; the shares of the span from a and to b; the span.
+    """
+
+    off: Tensor
+    turns: Tensor
+    said: Tensor
+    signs: Tensor
+
+
+SIGNS = 9
 
 
 def going_on(
@@ -42,7 +70,7 @@ def going_on(
     return (before, knows_past), (after, (q > 0.01) & (q < LONG_AGO))
 
 
-def bend(to_a: Tensor, to_b: Tensor, past: Tensor, later: Tensor, offsets: Tensor) -> tuple[Tensor, Tensor]:
+def bend(to_a: Tensor, to_b: Tensor, past: Tensor, later: Tensor, offsets: Tensor) -> Bend:
     """How far things lie off the straight line between the references at the time of the target: motion is not uniform.
 
     With d the displacement from a to b over T periods and u the velocity at a before the gap, seen over p periods,
@@ -58,11 +86,6 @@ def bend(to_a: Tensor, to_b: Tensor, past: Tensor, later: Tensor, offsets: Tenso
         past: (n, 6, h, w) `State.motion` after b.
         later: (n, 6, h, w) the same after the frame that follows b; zeros = not known.
         offsets: (n, 2) times of a and b minus the target's.
-
-    Returns:
-        off: (n, 2, h, w) in cells; zero where neither side is known, or the target is not between a and b.
-        turns: (n, 4, h, w) by how much the velocity changes at a, then at b, in pixels a period; zero where not both
-            sides are known.
     """
     oa, ob = offsets.view(-1, 2, 1, 1).chunk(2, 1)
     span, d = ob - oa, to_b - to_a
@@ -75,7 +98,7 @@ def bend(to_a: Tensor, to_b: Tensor, past: Tensor, later: Tensor, offsets: Tenso
     v = motion.warp(later[:, :2], to_b + q * d / span)  # where things are then if they go on as they were
     turns = torch.cat((d / span - u, v - d / span), 1)
     beta = turns / torch.cat((span + p, span.expand_as(p) + q), 1).clamp(min=0.01).repeat_interleave(2, 1)
-    off = oa * ob * F.conv2d(beta, motion.window(5, 1.2, beta).expand(4, 1, 5, 5), padding=2, groups=4)
+    off = oa * ob * _around(beta, NEAR)
     before, after = off.chunk(2, 1)
     cubic = before + (p - oa) / (span + p + q).clamp(min=0.01) * (after - before)
     unseen = UNSEEN * span
@@ -86,8 +109,20 @@ def bend(to_a: Tensor, to_b: Tensor, past: Tensor, later: Tensor, offsets: Tenso
     def share(off: Tensor, against: Tensor) -> Tensor:
         return power(off) / (power(off) + against)
 
+    nothing = torch.zeros_like(off)
     both = knows_past & knows_later
-    alone = torch.where(knows_past, before, torch.where(knows_later, after, torch.zeros_like(after)))
+    said = torch.where(torch.cat((knows_past, knows_later), 1).repeat_interleave(2, 1), off, nothing)
+    alone = said[:, :2] + said[:, 2:]
     agreed = cubic * share(cubic, DISSENT / span * power(before - after) + unseen)
     off = torch.where(both, agreed, TRUST * alone * share(alone, unseen / TRUST))
-    return off, torch.where(both, 8 * turns, torch.zeros_like(turns))
+    said = torch.cat((said, _around(off, FAR) - off), 1)
+    powers = [power(x) for x in (off, *said.chunk(3, 1), said[:, :2] - said[:, 2:4], d)]
+    when = torch.cat((-oa / span, ob / span, span / 8), 1)
+    signs = torch.cat(((torch.cat(powers, 1) + LEAST).log(), when.expand(-1, -1, *d.shape[2:])), 1)
+    return Bend(off, torch.where(both, 8 * turns, torch.zeros_like(turns)), said, signs)
+
+
+def _around(x: Tensor, size: int) -> Tensor:
+    """Mean of a Gaussian window, zeros outside; of each channel alone."""
+    c = x.shape[1]
+    return F.conv2d(x, motion.window(size, size / 4, x).expand(c, 1, size, size), padding=size // 2, groups=c)

@@ -177,6 +177,16 @@ class Schedule:
 
 PRESETS: Mapping[str, Schedule] = {
     "base": Schedule(),
+    # Begins from `base`: the game alone, for what it makes of detail.
+    "base-perceptual": Schedule(
+        synthetic=0.0,
+        tasks="between:0.85,inpaint:0.15",
+        steps=6000,
+        gan_from=0.0,
+        gan_lr=3e-4,
+        gan_weight=1.0,
+        gan_cap=4.0,
+    ),
     "lite": Schedule(lr=1.2e-3),
     # Small enough to be watched on two CPU cores.
     "tiny": Schedule(
