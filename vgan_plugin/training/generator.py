@@ -54,7 +54,9 @@ class Preset:
 
     @property
     def fine(self) -> bool:
-        """Whether networks correct the motion at 1/4, and judge and draw at 1/2; else they do it one level coarser."""
+        """Whether networks correct the motion down to 1/4 and the path, and judge and draw at 1/2; else they correct
+        the motion down to 1/8, and judge and draw at 1/4.
+        """
         return self.fusion[0] > 0
 
 
@@ -71,7 +73,7 @@ PRESETS = {
         Preset(
             name="lite",
             c4=16, c8=16, c16=32, state=32, fusion=(0, 16, 32),
-            levels=(Level(16, 2, 8), Level(8, 1, 6), Level(4, 1), Level(2, 1), Level(1, 0)),
+            levels=(Level(16, 2, 6), Level(8, 1, 4), Level(4, 1), Level(2, 1), Level(1, 0)),
         ),
         Preset(
             name="tiny",
@@ -270,7 +272,7 @@ class Generator(nn.Module):
         self.fusion = Fusion(p.c4, p.c8, p.fusion)
         if p.synthesises:  # all that it knows lies behind it: there is no path between
             self.sower = Seed(p.state)
-        else:
+        elif p.fine:
             self.belief = Belief(w8)
 
     def encode(self, frame: Tensor, valid: Tensor) -> Features:
@@ -364,7 +366,7 @@ class Generator(nn.Module):
             with torch.no_grad():
                 to_a, to_b = flow8.chunk(2)
                 bend = path.bend(to_a, to_b, state.motion, later, offsets)
-            turns, off8 = bend.turns, self.belief(bend, motion8)
+            turns, off8 = bend.turns, self.belief(bend, motion8) if self.preset.fine else bend.off
             off = motion.double(motion.double(off8))
             flow2, flow8 = flow2 - torch.cat((off, off)), flow8 - torch.cat((off8, off8))
         flow = motion.double(flow2)
@@ -437,7 +439,8 @@ class Generator(nn.Module):
         still to the last bit, whatever the heads have learned. (A bold generator corrects there, too.)
 
         Returns: flow towards a, then towards b, (2n, 2, H/2, W/2) as (dy, dx) in cells; hidden at 1/8; misfit of the
-        built-in motion, (n, 1, H/2, W/2) in 0..1, 1 where not both references are seen.
+        built-in motion where corrections were made, (n, 1, H/2, W/2) or, if not fine, (n, 1, H/4, W/4), in 0..1, 1
+        where not both references are seen.
         """
         ca, cb = motion.shares(offsets)
         with torch.no_grad():
@@ -464,15 +467,17 @@ class Generator(nn.Module):
         motion8, c = correct(self.head8, a.f8, b.f8, v8, 1 / 8, c, upsample(self.down16(hidden)))
         if self.preset.fine:
             _, c = correct(self.head4, a.f4, b.f4, v4, 1 / 16, c, upsample(self.down8(motion8)))
-        else:
-            c = motion.double(c)
         built_in = motion.sides(v2, ca, cb)
-        there = torch.cat((torch.cat((a.y2, b.y2))[:, :1], motion.shrink(pictures[:, 3:], 2)), 1)
-        (ya, yb), (va, vb) = (side.chunk(2) for side in motion.warp(there, built_in).chunk(2, 1))
+        along, k, y = built_in, 2, torch.cat((a.y2, b.y2))
+        if not self.preset.fine:
+            along, k, y = motion.shrink(built_in, 2) / 2, 4, torch.cat((a.y4, b.y4))
+        there = torch.cat((y[:, :1], motion.shrink(pictures[:, 3:], k)), 1)
+        (ya, yb), (va, vb) = (side.chunk(2) for side in motion.warp(there, along).chunk(2, 1))
         misfit = torch.maximum(motion.mean((ya - yb).abs(), 5) / MISFIT, 1 - va * vb).clamp(max=1)
         if self.preset.bold:
             misfit = torch.ones_like(misfit)
-        return built_in + torch.cat((misfit * c).chunk(2, 1)), motion8, misfit
+        c = misfit * c if self.preset.fine else motion.double(misfit * c)
+        return built_in + torch.cat(c.chunk(2, 1)), motion8, misfit
 
     @staticmethod
     def _small(*maps: Tensor) -> Tensor:

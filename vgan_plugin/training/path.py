@@ -9,7 +9,6 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from vgan_plugin.training import motion
@@ -98,7 +97,7 @@ def bend(to_a: Tensor, to_b: Tensor, past: Tensor, later: Tensor, offsets: Tenso
     v = motion.warp(later[:, :2], to_b + q * d / span)  # where things are then if they go on as they were
     turns = torch.cat((d / span - u, v - d / span), 1)
     beta = turns / torch.cat((span + p, span.expand_as(p) + q), 1).clamp(min=0.01).repeat_interleave(2, 1)
-    off = oa * ob * _around(beta, NEAR)
+    off = oa * ob * motion.windowed(beta, NEAR, NEAR / 4)
     before, after = off.chunk(2, 1)
     cubic = before + (p - oa) / (span + p + q).clamp(min=0.01) * (after - before)
     unseen = UNSEEN * span
@@ -115,14 +114,8 @@ def bend(to_a: Tensor, to_b: Tensor, past: Tensor, later: Tensor, offsets: Tenso
     alone = said[:, :2] + said[:, 2:]
     agreed = cubic * share(cubic, DISSENT / span * power(before - after) + unseen)
     off = torch.where(both, agreed, TRUST * alone * share(alone, unseen / TRUST))
-    said = torch.cat((said, _around(off, FAR) - off), 1)
+    said = torch.cat((said, motion.windowed(off, FAR, FAR / 4) - off), 1)
     powers = [power(x) for x in (off, *said.chunk(3, 1), said[:, :2] - said[:, 2:4], d)]
     when = torch.cat((-oa / span, ob / span, span / 8), 1)
     signs = torch.cat(((torch.cat(powers, 1) + LEAST).log(), when.expand(-1, -1, *d.shape[2:])), 1)
     return Bend(off, torch.where(both, 8 * turns, torch.zeros_like(turns)), said, signs)
-
-
-def _around(x: Tensor, size: int) -> Tensor:
-    """Mean of a Gaussian window, zeros outside; of each channel alone."""
-    c = x.shape[1]
-    return F.conv2d(x, motion.window(size, size / 4, x).expand(c, 1, size, size), padding=size // 2, groups=c)
