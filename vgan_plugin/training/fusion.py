@@ -19,7 +19,8 @@ HOLE = 1e-3  # share below which a pixel counts as unseen
 class Fusion(nn.Module):
     """Which reference to trust where, what to draw, how sure: a small U-net on the two warped references.
 
-    Without a width at 1/2 its finest level is at 1/4, and what it draws is for the paint, not for the picture.
+    Without a width at 1/2 its finest level is at 1/4, where it reads pictures alone, and what it draws is for the
+    paint, not for the picture.
     """
 
     def __init__(self, c4: int, c8: int, widths: tuple[int, int, int]) -> None:
@@ -29,9 +30,9 @@ class Fusion(nn.Module):
         if self.fine:
             self.enter2 = nn.Sequential(conv(32, w2), conv(w2, w2))
             self.enter4 = conv(w2, w4, 2)
+            self.features4 = nn.Conv2d(2 * c4, w4, 1)
         else:
             self.enter4 = nn.Sequential(convolution(112, w4, 1), nn.LeakyReLU(0.1))
-        self.features4 = nn.Conv2d(2 * c4, w4, 1)
         self.enter8 = conv(w4, w8, 2)
         self.features8 = nn.Conv2d(2 * c8, w8, 1)
         self.known8 = zero(256, w8, 1)
@@ -60,7 +61,7 @@ class Fusion(nn.Module):
 
         Args:
             pictures: (n, 7, H, W) warped references and their difference.
-            covers: (n, 4, H/2, W/2) validity, times; read at 1/2 only.
+            covers: (n, 4, H/2, W/2) validity, times; read where there is a width at 1/2, as the next.
             seen4: (2n, c4, H/4, W/4) warped features of a, then of b.
             seen8: (2n, c8, H/8, W/8) the same at 1/8.
             motion8: (n, w8, H/8, W/8) what the flow head at 1/8 thought.
@@ -72,11 +73,10 @@ class Fusion(nn.Module):
         """
         if self.fine:
             x2 = self._entered(pictures, covers)
-            x4 = self.enter4(x2)
+            x4 = self.enter4(x2) + self.features4(torch.cat(seen4.chunk(2), 1))
         else:
             entry: Any = self.enter4[0]
             x4 = self.enter4[1](F.conv2d(pictures, unshuffled(entry.weight, 4), entry.bias, 4))
-        x4 = x4 + self.features4(torch.cat(seen4.chunk(2), 1))
         x8 = F.conv2d(known, unshuffled(self.known8.weight, 8), self.known8.bias, 8) + self.turns8(turns / 8)
         x8 = x8 + self.enter8(x4) + self.features8(torch.cat(seen8.chunk(2), 1)) + motion8
         x8 = self.body8(F.leaky_relu(x8, 0.1))
