@@ -452,6 +452,17 @@ def test_what_goes_on_is_read_where_it_was_and_only_where_it_is_known() -> None:
     assert not sure_after.any()
 
 
+def test_a_facade_too_fine_for_a_quarter_moves_as_its_building_does(generator: Generator) -> None:
+    """Means of 2x2 pixels leave 43 % of a pattern of six pixels at 1/4, where it seems to move the other way."""
+    columns = torch.arange(160.0).view(1, 1, 1, -1)
+    facade = 0.5 + 0.4 * torch.sign(torch.sin(2 * math.pi / 6 * columns)).expand(1, 3, 128, -1)
+    big = texture(128, 160)
+    big[..., 32:96, 48:112] = facade[..., 32:96, 48:112]
+    a, truth, b = (big[..., 16 - 2 * i :][..., :128] for i in (-1, 0, 1))
+    with torch.no_grad():
+        assert psnr(render(generator, a, b).rgb, truth, 16) > 33
+
+
 def test_a_path_that_bends_both_ways_follows_each_side_near_it() -> None:
     """Faster at first than the line, then slower, then faster again: nothing bends it in the middle."""
     span = 4.0
