@@ -141,18 +141,18 @@ def test_a_still_scene_stays_still_whatever_the_heads_have_learned(generator: Ge
 
 def test_what_is_added_counts_where_pixels_were_read_between_or_not_both_are_seen(generator: Generator) -> None:
     torch.nn.init.ones_(generator.fusion.leave2.bias[4:])
-    a = texture(64, 96)
     whole, half = (torch.zeros(2, 2, 4, 4) + phase for phase in (1.5, 0.25))  # cells of two pixels: 3 px, half a pixel
     assert not resampled(whole).any()
     assert torch.equal(resampled(half), torch.ones(1, 1, 4, 4))
     assert torch.equal(resampled(torch.cat((whole[:1], half[:1]))), torch.ones(1, 1, 4, 4))  # of the worse side
-    lost = torch.ones(1, 1, 64, 96)
-    lost[..., 48:] = 0
+    lost = torch.ones(1, 1, 64, 256)
+    lost[..., 208:] = 0
+    a = texture(64, 256)
     with torch.no_grad():
         still, alone = render(generator, a, a), render(generator, a, a, valid_b=lost)
     assert (still.rgb - a).abs().max() < 1 / 255
-    assert (alone.rgb - a)[..., 56:-4].mean() > 0.9
-    assert (alone.rgb - a)[..., 4:16].abs().max() < 0.1  # far from what was lost
+    assert (alone.rgb - a)[..., 216:-4].mean() > 0.9
+    assert (alone.rgb - a)[..., 4:64].abs().max() < 1 / 255  # far from what was lost
 
 
 def test_a_bold_generator_adds_everywhere() -> None:
