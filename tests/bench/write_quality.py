@@ -33,9 +33,10 @@ RUNS = {
     "val": ("val", "--gaps 1,3,7 --predict"),
     "val-file": ("val", "--gaps 1,3 --windows all --pixels clip --fast"),
     "val-double": ("val", '--gaps "" --double'),
+    "val-perceptual": ("val", "--model base-perceptual --gaps 1 --double --baselines blend"),
     "val-inpaint": ("val", '--gaps "" --inpaint --windows 1 --baselines repeat,blend,telea,dis'),
 }
-"""Name of a run: what of DATA (the example lies in the repository), and how."""
+"""Name of a run: what of DATA (the example lies in the repository), and how; with the models asked for, and its own."""
 EXAMPLE = "example"
 SHOWN = re.compile(r"gain-(triplet|gap-1|double)\.svg|place-gap-7\.svg|calibration\.svg")
 SHEETS = re.compile(r"sheet-[\w-]+\.jpg")
@@ -111,6 +112,8 @@ def card_figures(model: str, runs: dict[str, tuple[str, Path]]) -> str:
     if failures:
         lines += ["Where it fails: the frames on which it loses most against the best of the baselines.", ""]
         lines += report.markdown(["set", "task", "clip", "PSNR", "best baseline"], failures)
+        shown = ", ".join(f"`{path.relative_to(ROOT)}`" for path in sorted(PICTURES.glob(f"{EXAMPLE}.sheet-*")))
+        lines += [f"Those of the example as pictures, beside the truth, RIFE and DIS: {shown}.", ""]
     return "\n".join(lines)
 
 
@@ -158,7 +161,7 @@ def main() -> None:
         if count != 1:
             sys.exit("README has no sentence on other clips")
         README.write_text(readme, "utf-8")
-    for model in models if not asked.only else ():
+    for model in (*models, "base-perceptual") if not asked.only else ():
         folder = locate.find(model)
         if locate.SHIPPED in folder.parents:
             card.write(folder, card_figures(model, runs))

@@ -15,7 +15,7 @@ from vgan_plugin.training import motion
 
 DISSENT = 0.3  # weight of what the two sides of a gap disagree in about the path between, over its periods
 TRUST = 0.5  # in what one side alone says
-UNSEEN = 0.005  # squared pixels off the line that the noise of the motion may be, a period of the gap
+UNSEEN = 0.002  # squared pixels off the line that the noise of the motion may be, over its squared periods
 NEAR, FAR = 5, 13  # cells over which it is evened out, and over which it is compared
 LEAST = 1e-3  # squared pixels that count as none
 LONG_AGO = 2.5  # periods from a reference, beyond which nothing is known of its velocity
@@ -100,7 +100,7 @@ def bend(to_a: Tensor, to_b: Tensor, past: Tensor, later: Tensor, offsets: Tenso
     off = oa * ob * motion.windowed(beta, NEAR, NEAR / 4)
     before, after = off.chunk(2, 1)
     cubic = before + (p - oa) / (span + p + q).clamp(min=0.01) * (after - before)
-    unseen = UNSEEN * span
+    unseen = UNSEEN * span.square()
 
     def power(off: Tensor) -> Tensor:
         return (64 * off * off).sum(1, keepdim=True)
