@@ -18,7 +18,8 @@ class Elsewhere(providers.Device):
     memory = ("cpu", 0)
     provider = providers.CPU
 
-    def providers(self) -> list[tuple[str, dict[str, str]]]:
+    def providers(self, stream: int = 0) -> list[tuple[str, dict[str, str]]]:
+        del stream  # of CUDA
         return [(providers.CPU, {})]
 
 

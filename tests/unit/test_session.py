@@ -85,9 +85,7 @@ def test_a_constant_is_uploaded_once_and_what_can_change_each_time(
 ) -> None:
     sessions = elsewhere.sessions(bundle)
     uploads = []
-    monkeypatch.setattr(
-        session, "upload", lambda value, device: uploads.append(value) or bindings.upload(value, device)
-    )
+    monkeypatch.setattr(session, "upload", lambda value, *to: uploads.append(value) or bindings.upload(value, *to))
     constant = np.ones((1, 3, 4, 4), np.float32)
     constant.flags.writeable = False
     for value in (1.0, 2.0):

@@ -33,7 +33,9 @@ class _Watched(GraphSessions):
 
     def run(self, graph: str, inputs: Mapping[str, Value], size: tuple[int, int] | None = None) -> dict[str, Value]:
         with self.watch.stage(f"{graph} network"):
-            return super().run(graph, inputs, size)
+            outputs = super().run(graph, inputs, size)
+            self.wait()
+            return outputs
 
     def to_numpy(self, value: Value) -> NDArray[Any]:
         if isinstance(value, np.ndarray):

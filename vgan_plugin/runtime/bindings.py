@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from onnxruntime import OrtValue
 
 from vgan_plugin.bundle.signature import Graph, Tensor
+from vgan_plugin.runtime.cuda import Stream
 from vgan_plugin.runtime.providers import Device
 
 MOST_CAPTURED = 16
@@ -24,10 +25,13 @@ MOST_CAPTURED = 16
 _NOT_CAPTURED = -1
 
 
-def upload(value: NDArray[Any], device: Device) -> OrtValue:
-    """A copy of an array on the device."""
-    place = OrtValue.ortvalue_from_shape_and_type(list(value.shape), value.dtype, *device.memory)
-    place.update_inplace(np.ascontiguousarray(value))
+def upload(value: NDArray[Any], device: Device, stream: Stream | None, place: OrtValue | None = None) -> OrtValue:
+    """A copy of an array on the device, in `place` if that is given. With a stream it stands in line there."""
+    place = place or OrtValue.ortvalue_from_shape_and_type(list(value.shape), value.dtype, *device.memory)
+    if stream is None:
+        place.update_inplace(np.ascontiguousarray(value))
+    else:
+        stream.upload(value, place.data_ptr())
     return place
 
 
@@ -39,10 +43,13 @@ class Bound:
         spec: its signature.
         sizes: values of the signature's symbols.
         device: where it runs; `device.captures` says whether CUDA graphs are captured.
+        stream: that the session was opened with. Runs stand in line there, and are not waited for.
     """
 
-    def __init__(self, session: Any, spec: Graph, sizes: Mapping[str, int], device: Device) -> None:
-        self._session, self._spec, self._device = session, spec, device
+    def __init__(
+        self, session: Any, spec: Graph, sizes: Mapping[str, int], device: Device, stream: Stream | None = None
+    ) -> None:
+        self._session, self._spec, self._device, self._stream = session, spec, device, stream
         self._shapes = {tensor.name: tensor.resolve(sizes) for tensor in (*spec.inputs, *spec.outputs)}
         self._places: dict[str, OrtValue] = {}
         self._free: dict[str, list[Any]] = {tensor.name: [] for tensor in spec.outputs}
@@ -65,6 +72,8 @@ class Bound:
         for tensor, value in zip(self._spec.outputs, outputs, strict=True):
             binding.bind_ortvalue_output(tensor.name, value)
         options = onnxruntime.RunOptions()
+        if self._stream is not None:
+            options.add_run_config_entry("disable_synchronize_execution_providers", "1")
         if self._device.captures:
             places = tuple(value.data_ptr() for value in (*given, *outputs))
             options.add_run_config_entry("gpu_graph_id", str(self._graph_of(places)))
@@ -72,13 +81,10 @@ class Bound:
         return outputs
 
     def _placed(self, name: str, value: NDArray[Any] | OrtValue) -> OrtValue:
-        """On the device. The place is used again: the last run, which read it, is over."""
+        """On the device. The place is used again: the last run, which read it, is over, or before it in line."""
         if not isinstance(value, np.ndarray):
             return value
-        if name in self._places:
-            self._places[name].update_inplace(np.ascontiguousarray(value))
-        else:
-            self._places[name] = upload(value, self._device)
+        self._places[name] = upload(value, self._device, self._stream, self._places.get(name))
         return self._places[name]
 
     def _leased(self, tensor: Tensor) -> OrtValue:

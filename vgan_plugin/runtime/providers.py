@@ -74,8 +74,12 @@ class Device:
         """The execution provider that must come first in a session here."""
         return CPU if self.kind == "cpu" else CUDA
 
-    def providers(self) -> list[tuple[str, dict[str, str]]]:
-        """What to give a session. Nodes without a CUDA kernel go to the CPU, and are counted by the session."""
+    def providers(self, stream: int = 0) -> list[tuple[str, dict[str, str]]]:
+        """What to give a session. Nodes without a CUDA kernel go to the CPU, and are counted by the session.
+
+        Args:
+            stream: the CUDA stream that it is to run in; 0 = one of its own.
+        """
         if self.kind == "cpu":
             return [(CPU, {})]
         options = {
@@ -87,6 +91,8 @@ class Device:
             "use_tf32": "0",
             "enable_cuda_graph": str(int(self.captures)),
         }
+        if stream:
+            options["user_compute_stream"] = str(stream)
         return [(CUDA, options), (CPU, {})]
 
 

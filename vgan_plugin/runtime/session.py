@@ -7,6 +7,7 @@ only what `to_numpy` is asked for visits the host.
 
 from __future__ import annotations
 
+import contextlib
 import re
 import threading
 from collections import Counter, OrderedDict, defaultdict
@@ -25,6 +26,7 @@ from onnxruntime.capi import onnxruntime_pybind11_state as native
 from vgan_plugin.bundle.signature import Graph, Tensor
 from vgan_plugin.bundle.store import Bundle
 from vgan_plugin.errors import BundleError, BundleGraph, DeviceMissing, OutOfMemory, PluginFailed
+from vgan_plugin.runtime import cuda
 from vgan_plugin.runtime.bindings import Bound, upload
 from vgan_plugin.runtime.providers import Device, choose, physical_cores
 
@@ -47,6 +49,7 @@ _TYPES = {
     "int64": "tensor(int64)",
     "bool": "tensor(bool)",
 }
+_DTYPES = {name: dtype for dtype, name in _TYPES.items()}
 # ONNX Runtime's errors share no base class but Exception; these are what a wrong graph or a failing device raise.
 _ERRORS = (
     native.DeviceReset,
@@ -123,6 +126,8 @@ class GraphSessions:
         self._nodes: dict[str, Counter[str]] = {}
         self._elsewhere: dict[str, Counter[str]] = {}
         self._constants: OrderedDict[int, tuple[NDArray[Any], Value]] = OrderedDict()
+        found = cuda.stream(self.device.index) if self.device.kind == "cuda" else None
+        self._stream, self._waits = (None, found) if isinstance(found, str) else (found, "")
         # While a CUDA graph is captured, nothing else in the process may use CUDA, be it another device.
         self._lock = _locks["cuda" if self.device.captures else self.device.name]
 
@@ -168,23 +173,49 @@ class GraphSessions:
             try:
                 outputs = run({t.name: self._placed(inputs[t.name], t) for t in spec.inputs})
             except _ERRORS as error:
-                kind = OutOfMemory if isinstance(error, MemoryError) or _FULL.search(str(error)) else PluginFailed
-                raise kind(
-                    f"Graph {graph!r} of the bundle {self.bundle.manifest.name!r} failed on {self.device.name}",
-                    _first_line(error),
-                    "try a smaller picture or --device cpu",
-                ) from error
+                raise self._failed(f"Graph {graph!r}", error) from error
         for tensor, value in zip(spec.outputs, outputs, strict=True):
             if tuple(_shape(value)) != tensor.resolve(sizes):
                 raise _not_as_said(graph, f"output {tensor.name!r} came out as {_shape(value)}")
         return {tensor.name: value for tensor, value in zip(spec.outputs, outputs, strict=True)}
 
     def to_numpy(self, value: Value) -> NDArray[Any]:
-        """A value as a NumPy array in host memory."""
+        """A value as a NumPy array in host memory.
+
+        Raises:
+            OutOfMemory, PluginFailed: as `run`, whose work may only now be waited for.
+        """
         if isinstance(value, np.ndarray):
             return value
+        if self._stream is not None:
+            dtype = np.dtype(_DTYPES[value.data_type()])
+            try:
+                with self._lock:
+                    return self._stream.download(value.data_ptr(), tuple(value.shape()), dtype)
+            except _ERRORS as error:
+                raise self._failed("A graph", error) from error
         array: NDArray[Any] = value.numpy()
         return array if array.base is None else array.copy()  # no view of memory that a later run writes to
+
+    def wait(self) -> None:
+        """Until everything that was run is done: where time is taken, or memory given back.
+
+        Raises:
+            OutOfMemory, PluginFailed: as `run`.
+        """
+        if self._stream is not None:
+            try:
+                self._stream.wait()
+            except _ERRORS as error:
+                raise self._failed("A graph", error) from error
+
+    def _failed(self, what: str, error: BaseException) -> OutOfMemory | PluginFailed:
+        kind = OutOfMemory if isinstance(error, MemoryError) or _FULL.search(str(error)) else PluginFailed
+        return kind(
+            f"{what} of the bundle {self.bundle.manifest.name!r} failed on {self.device.name}",
+            _first_line(error),
+            "try a smaller picture or --device cpu",
+        )
 
     @property
     def provenance(self) -> dict[str, Any]:
@@ -207,6 +238,7 @@ class GraphSessions:
                 "device": self.device.name,
                 "provider": self.device.provider,
                 "cuda_graphs": self.device.captures,
+                "waits": self._waits,
                 "nodes": dict(nodes),
                 "elsewhere": dict(elsewhere.most_common()),
                 "threads": self.threads,
@@ -217,6 +249,8 @@ class GraphSessions:
     def close(self) -> None:
         """Free every session."""
         with self._lock:
+            with contextlib.suppress(PluginFailed, OutOfMemory):  # said where it was made, or nobody waits for it
+                self.wait()
             self._sessions.clear()
             self._constants.clear()
 
@@ -225,6 +259,7 @@ class GraphSessions:
         if size not in self._sessions:
             self._sessions[size] = {}
             if len(self._sessions) > self._kept:
+                self.wait()
                 self._sessions.popitem(last=False)
         self._sessions.move_to_end(size)
         opened = self._sessions[size]
@@ -248,7 +283,8 @@ class GraphSessions:
         )
         try:
             data = self._added.get(graph) or self.bundle.graph(graph, self.precision)
-            session = onnxruntime.InferenceSession(data, options, providers=self.device.providers())
+            providers = self.device.providers(0 if self._stream is None else self._stream.handle)
+            session = onnxruntime.InferenceSession(data, options, providers=providers)
         except _ERRORS as error:
             if self.device.captures and "graph capture" in str(error):
                 why = f"CUDA graphs cannot be captured ({_first_line(error)})"
@@ -282,7 +318,7 @@ class GraphSessions:
         self._nodes[graph], self._elsewhere[graph] = counts, elsewhere
         if self.device.kind == "cpu":
             return partial(session.run, [t.name for t in spec.outputs])
-        return Bound(session, spec, sizes, self.device).run
+        return Bound(session, spec, sizes, self.device, self._stream).run
 
     def _placed(self, value: Value, tensor: Tensor) -> Value:
         """An input as a session takes it. Arrays that nobody may write to are constants: they are uploaded once."""
@@ -293,7 +329,7 @@ class GraphSessions:
             return typed
         key = id(typed)  # it stays the array's own as long as the array is kept here
         if key not in self._constants:
-            self._constants[key] = (typed, upload(typed, self.device))
+            self._constants[key] = (typed, upload(typed, self.device, self._stream))
             while len(self._constants) > _CONSTANTS:
                 self._constants.popitem(last=False)
         self._constants.move_to_end(key)
