@@ -182,6 +182,20 @@ def test_beyond_two_frames_their_difference_corrects_no_motion(generator: Genera
     assert not torch.allclose(between, between_now, atol=0.1)
 
 
+def test_a_hole_that_stands_still_does_not_stop_the_scene(generator: Generator) -> None:
+    a, _, b = shifted(2, 4, 96, 128)
+    valid = torch.ones(1, 1, 96, 128)
+    valid[..., 32:64, 48:80] = 0
+    flows = []
+    for closed in (0.0, 1.0):
+        seen = [x * valid + closed * (1 - valid) * x.mean() for x in (a, b)]
+        with torch.no_grad():
+            flows.append(render(generator, *seen, valid_a=valid, valid_b=valid).flow[0, 2, 28:68, 44:84])
+    black, smooth = ((flow - 4).abs().mean() for flow in flows)
+    assert smooth < 1.5
+    assert black > 2 * smooth
+
+
 def test_a_bold_generator_adds_everywhere() -> None:
     bold = Generator(PRESETS["base-perceptual"]).eval()
     torch.nn.init.ones_(bold.fusion.leave2.bias[4:])

@@ -18,9 +18,9 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from vgan_plugin.fill.membrane import laid, spanned
 from vgan_plugin.fill.samples import Points, cut_out, gathered, moved, put, read, shift_of
 from vgan_plugin.pixels.flow import LUMA, Field, View, box, flow, look, misfit, sample
+from vgan_plugin.pixels.membrane import laid, spanned
 from vgan_plugin.pixels.planes import chroma_mask
 from vgan_plugin.types import Frame, Mask, Plane
 

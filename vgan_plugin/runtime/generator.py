@@ -22,6 +22,7 @@ from vgan_plugin.bundle.store import Bundle
 from vgan_plugin.errors import TaskMissing
 from vgan_plugin.pixels.colour import alpha, from_rgb, to_rgb
 from vgan_plugin.pixels.extrapolate import extrapolate
+from vgan_plugin.pixels.membrane import closed
 from vgan_plugin.pixels.planes import composite, pad
 from vgan_plugin.runtime.planes import DevicePlanes
 from vgan_plugin.runtime.session import GraphSessions, Value
@@ -96,7 +97,7 @@ class RecurrentGenerator:
 
     def encode(self, frame: Frame, valid: Mask | None = None) -> Features:
         """Features of one source frame; `valid` (H, W): True = trust this pixel."""
-        padded = self._pad(frame)
+        padded = self._pad(frame if valid is None else closed(frame, valid))
         size = (padded.height, padded.width)
         trust = _ones(size) if valid is None else _plane(valid, size)
         tensors = self._sessions.run("encode", {"frame": self._rgb(padded), "valid": trust}, size)

@@ -279,12 +279,13 @@ class Generator(nn.Module):
         """Look at one source frame.
 
         Args:
-            frame: (n, 3, H, W) RGB in [0, 1].
+            frame: (n, 3, H, W) RGB in [0, 1]. Where it is not valid the search for motion alone reads it: holes closed
+                smoothly have no edge that stands still.
             valid: (n, 1, H, W), 1 = trust this pixel.
         """
         rgb = frame * valid
         learned = self.encoder(torch.cat((rgb - 0.5 * valid, valid), 1))
-        return Features(torch.cat((rgb, valid), 1), *motion.evidence(motion.luma(rgb)), *learned)
+        return Features(torch.cat((rgb, valid), 1), *motion.evidence(motion.luma(frame)), *learned)
 
     def initial_state(self, features: Features) -> State:
         """The empty memory that every chain starts from."""

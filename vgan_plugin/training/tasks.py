@@ -19,6 +19,8 @@ from torch import Tensor
 
 from vgan_plugin.training import augment, masks, synthetic, windows
 from vgan_plugin.training.clips import THUMB, Footage
+from vgan_plugin.training.fusion import smooth
+from vgan_plugin.training.layers import upsample
 from vgan_plugin.training.presets import Schedule
 from vgan_plugin.training.windows import Ints, Windows, references
 
@@ -36,7 +38,7 @@ class Batch(NamedTuple):
     Attributes:
         task: `between`, `predict`, `inpaint`, `one` or `synthesize`; the last has no observed frame (T = 0), and its
             M true frames follow each other.
-        frames: (n, T, 3, H, W) in [0, 1], zero where not valid.
+        frames: (n, T, 3, H, W) in [0, 1], closed smoothly where not valid.
         valid: (n, T, 1, H, W), 1 = trust this pixel.
         times: (n, T) in source-frame periods.
         a: index of the first reference among the T; b: of the second. Equal: there is one reference only. A frame
@@ -336,13 +338,16 @@ def assemble(task: str, pictures: Tensor, drawn: Windows) -> Batch:
 
 
 def damage(rng: np.random.Generator, batch: Batch, shares: dict[str, float]) -> Batch:
-    """Holes in the observed target, and in most windows around it; what is gone is black and not valid."""
+    """Holes in the observed target, and in most windows around it; what is gone is not valid, and closed smoothly."""
     n, seen = batch.times.shape
     target = batch.b - 1
     lost = masks.damage(rng, shares, n, seen, batch.frames.shape[-1], target, batch.frames.device)
     valid = 1 - lost
     mask = lost[:, target : target + 1].expand_as(batch.mask).contiguous()
-    return batch._replace(frames=batch.frames * valid, valid=valid, mask=mask)
+    whole, known, holes = (x.flatten(0, 1) for x in (batch.frames, valid, lost))
+    given = whole * known
+    around = upsample(smooth(torch.zeros_like(given), torch.zeros_like(known), given, holes), 4)
+    return batch._replace(frames=(given + holes * around).view_as(batch.frames), valid=valid, mask=mask)
 
 
 def validation(footage: Footage, schedule: Schedule) -> list[Batch]:
