@@ -109,8 +109,8 @@ def main() -> None:
             f"{graph}: {spent:.1f} CPU ms; {len(nodes)} nodes, {megabytes:.0f} MB written, {total:.1f} ms: {shares}; "
             f"{len(small)} nodes below {SMALL * 1e3:.0f} us: {sum(small):.1f} ms"
         )
-        for (name, shape), time in by_kind.most_common(asked.most):
-            print(f"  {time:6.2f}  {name} -> {shape}")
+        for (name, shape), each in by_kind.most_common(asked.most):
+            print(f"  {each:6.2f}  {name} -> {shape}")
 
 
 if __name__ == "__main__":
