@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from clips import moving_frames
 
-from vgan_plugin.pixels.flow import flow, look, sample
+from vgan_plugin.pixels.flow import flow, look, misfit, sample
 
 LUMA = np.array([0.299, 0.587, 0.114], np.float32)
 
@@ -47,3 +47,12 @@ def test_reading_at_whole_places_gives_the_samples_themselves() -> None:
     y, x = np.mgrid[:5, :7].astype(np.float32)
     assert np.array_equal(sample(picture, y, x), picture)
     assert np.array_equal(sample(picture, y - 9, x + 9), np.broadcast_to(picture[:, :1, -1:], picture.shape))
+
+
+def test_a_flow_that_misses_is_known_by_what_is_seen() -> None:
+    a, b = (look(luma(frame)) for frame in moving_frames(2, 160, 112, speed=(4, 2)))
+    true = np.empty((2, 112, 160), np.float32)
+    true[0], true[1] = 2, 4
+    inner = (slice(16, -16), slice(16, -16))
+    assert misfit(a, b, true)[inner].mean() < 0.3
+    assert misfit(a, b, true + 2)[inner].mean() > 1

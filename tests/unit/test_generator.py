@@ -155,6 +155,33 @@ def test_what_is_added_counts_where_pixels_were_read_between_or_not_both_are_see
     assert (alone.rgb - a)[..., 4:64].abs().max() < 1 / 255  # far from what was lost
 
 
+def test_a_lone_reference_is_held_whatever_the_paint_has_learned(generator: Generator) -> None:
+    torch.nn.init.constant_(generator.fusion.leave2.bias[2:3], 5.0)
+    a = texture(64, 96)
+    with torch.no_grad():
+        both = render(generator, a, 1 - a)
+        seen = generator.encode(a, torch.ones(1, 1, 64, 96))
+        rest = torch.zeros_like(a), torch.ones(1, 1, 64, 96), torch.zeros(1, NOISE, 4, 6)
+        alone = generator.render(seen, seen.absent(), generator.initial_state(seen), torch.tensor([HALF]), *rest)
+    assert (both.weights[:, 2] > 0.5).all()
+    assert (alone.weights[:, 2] < 0.05).all()
+    assert psnr(alone.rgb, a) > 50
+
+
+def test_beyond_two_frames_their_difference_corrects_no_motion(generator: Generator) -> None:
+    a, _, b = shifted(2, 3, 64, 96)
+    pictures = []
+    for std in (0.0, 0.05):
+        torch.manual_seed(0)
+        for head in (generator.head16, generator.head8, generator.head4):
+            torch.nn.init.normal_(head.leave.weight, std=std)
+        with torch.no_grad():
+            pictures.append([render(generator, a, 1 - b, at).flow for at in ((-2.0, -1.0), HALF)])
+    (beyond, between), (beyond_now, between_now) = pictures
+    assert torch.allclose(beyond, beyond_now, atol=1e-3)
+    assert not torch.allclose(between, between_now, atol=0.1)
+
+
 def test_a_bold_generator_adds_everywhere() -> None:
     bold = Generator(PRESETS["base-perceptual"]).eval()
     torch.nn.init.ones_(bold.fusion.leave2.bias[4:])

@@ -13,11 +13,12 @@ from clips import join, moving_frames
 from toy import Toy, digest
 
 from vgan_plugin.errors import UsageError
-from vgan_plugin.fill import Inpainter, Record, Scene, fill_gap, inpaint_stream
+from vgan_plugin.fill import Inpainter, Record, Scene, Steps, background, fill_gap, inpaint_stream
 from vgan_plugin.fill.background import Background, Found, around
 from vgan_plugin.fill.engine import Filled
 from vgan_plugin.fill.inpaint import fused
 from vgan_plugin.gaps import Target
+from vgan_plugin.pixels.flow import Field, View, flow
 from vgan_plugin.pixels.planes import chroma_mask
 from vgan_plugin.plugins import get_plugin_manager
 from vgan_plugin.runtime.simple import BLEND, REPEAT, Simple
@@ -92,10 +93,10 @@ def test_what_is_found_depends_on_the_frames_within_reach_alone() -> None:
     spoiled = [spoil_small(frame, mask) for frame in frames]
 
     def found(first: int) -> str:
-        background = Background(around(mask), reach)
+        holder = Background(around(mask), reach)
         for i in range(first, len(frames)):
-            background.add(i, spoiled[i], mask)
-        return digest(background.find(spoiled[4:5], 4, later=True)[0].frame)
+            holder.add(i, spoiled[i], mask)
+        return digest(holder.find(spoiled[4:5], 4)[0].frame)
 
     assert found(0) == found(4 - reach)
     assert found(0) != found(3)
@@ -103,6 +104,28 @@ def test_what_is_found_depends_on_the_frames_within_reach_alone() -> None:
 
 def spoil_small(frame: Frame, mask: Mask) -> Frame:
     return replace(frame, planes=(np.where(mask, 128, frame.planes[0]).astype(np.uint8), *frame.planes[1:]))
+
+
+def test_another_pass_works_out_no_motion_again_and_gives_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    frames = moving_frames(6, W, H, speed=(7, 0))
+    mask = box(30, 50, 14, 20)
+    scene, steps, calls = Scene(PERIOD, around(mask)), Steps(), 0
+
+    def counted(*views: View) -> Field:
+        nonlocal calls
+        calls += 1
+        return flow(*views)
+
+    def inpainted(steps: Steps | None) -> list[str]:
+        inpainter = Inpainter(scene, lambda _: mask, Simple(REPEAT), steps=steps)
+        return [digest(made) for made, _ in inpaint_stream([spoil(f, mask) for f in frames], inpainter)]
+
+    monkeypatch.setattr(background, "flow", counted)
+    first = inpainted(steps)
+    assert calls == 2 * (len(frames) - 1)
+    assert inpainted(steps) == first == inpainted(None)
+    assert calls == 4 * (len(frames) - 1)
+    assert inpainted(Steps(0)) == first
 
 
 def test_nothing_is_looked_for_across_a_cut() -> None:
@@ -223,6 +246,20 @@ def test_where_nobody_shows_a_pixel_the_generator_counts_if_it_sees_the_place_an
     assert plane[mask & blind].max() < 0.05 * 255
     assert plane[mask & ~blind].min() > 0.9 * 255
     assert not plane[~mask].any()
+
+
+def test_what_no_frame_shows_moves_with_the_scene(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A strip along the whole lower edge of a scene that moves sideways: nobody shows what it hides."""
+    speed = 5
+    frames = moving_frames(8, W, H, "gray", speed=(speed, 0))
+    mask = box(60, 0, 20, W)
+
+    def unrest(calm: int) -> float:
+        monkeypatch.setattr(background, "CALM", calm)
+        out = [made.planes[0].astype(int) for made, _ in inpaint([spoil(f, mask) for f in frames], [mask] * 8)]
+        return float(np.mean([np.abs(b[60:, 32:-32] - a[60:, 32 - speed : -32 - speed]) for a, b in pairwise(out)]))
+
+    assert unrest(3) < 0.85 * unrest(0)
 
 
 def test_a_hole_that_hides_the_same_place_in_every_frame_is_closed_alike_whatever_the_generator_says() -> None:

@@ -5,6 +5,7 @@ the hidden parts of one, `inpaint` makes frames with holes whole, `conceal` thos
 stateless call.
 """
 
+from vgan_plugin.fill.background import Steps
 from vgan_plugin.fill.conceal import Concealer
 from vgan_plugin.fill.engine import Engine, Filled, Say
 from vgan_plugin.fill.gap import fill_gap, fill_gap_once
@@ -19,6 +20,7 @@ __all__ = [
     "Record",
     "Say",
     "Scene",
+    "Steps",
     "fill_gap",
     "fill_gap_once",
     "fill_stream",

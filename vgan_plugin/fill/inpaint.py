@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from vgan_plugin.fill.background import Background, Found
+from vgan_plugin.fill.background import Background, Found, Steps
 from vgan_plugin.fill.engine import Engine, Filled, Say
 from vgan_plugin.fill.stream import Record, fill_stream
 from vgan_plugin.gaps import Plan, Target
@@ -76,6 +76,7 @@ class Inpainter:
         say: see `Engine`.
         first: source index of the frame that is pushed first: 0, or what `start_of` gives for `wanted`.
         wanted: source index of the first frame that is made; those before it leave as they came.
+        steps: of the same scene and masks, for one pass after another; None = there is one.
     """
 
     def __init__(
@@ -89,8 +90,10 @@ class Inpainter:
         say: Say = lambda _: None,
         first: int = 0,
         wanted: int = 0,
+        steps: Steps | None = None,
     ) -> None:
         self._scene, self._masks, self._min_confidence, self._seed = scene, masks, min_confidence, seed
+        self._steps = steps
         self._ahead = REACH if scene.later else 0
         self._plan = Plan(Fraction(1, 25), 0, scene.period, cuts=scene.cuts, bad=scene.bad)
         self._engine = Engine(
@@ -131,7 +134,7 @@ class Inpainter:
             self._engine.plan = self._plan = replace(self._plan, time_base=frame.time_base)
         self._count += 1
         if self._background is None:
-            self._background = Background(self._scene.area, REACH)
+            self._background = Background(self._scene.area, REACH, later=self._scene.later, steps=self._steps)
         mask = self._masks(index)
         self._masked[index] = mask if mask is not None and mask.any() else None
         if index in self._scene.bad:
@@ -165,13 +168,13 @@ class Inpainter:
         holes = [i for i in range(first, end) if self._masked[i] is not None and i not in self._scene.bad]
         if holes:
             some = frames[holes[0] - first : holes[-1] + 1 - first]
-            for i, found in enumerate(background.find(some, holes[0], later=self._scene.later), holes[0]):
+            for i, found in enumerate(background.find(some, holes[0]), holes[0]):
                 mask = self._masked[i]
                 if mask is not None and mask.all():  # nothing is known of its motion: the generator knows better
                     self._done[i] = Found(self._frames[i], mask, found.error * 0)
                 elif i in holes:
                     self._done[i] = found
-        background.forget(end - REACH)
+        background.forget(end)
 
     def _make(self, end: int, known: int) -> Iterator[tuple[Frame, Record | None]]:
         """Frames up to `end` leave, made whole; `known`: where the shot ends as far as that is known."""

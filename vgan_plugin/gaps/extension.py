@@ -30,7 +30,7 @@ def extension_plan(timeline: Timeline, cuts: Iterable[int], count: int, *, befor
         UsageError: there are less than one or more than `MOST` to make.
     """
     if not 1 <= count <= MOST:
-        raise UsageError(f"{count} frames cannot be added", f"1 to {MOST} can be", "add fewer, or some at a time")
+        raise UsageError(f"{count} frames cannot be added", f"1 to {MOST} can be", "name a number in between")
     shots = tuple(sorted({cut for cut in cuts if 0 < cut < len(timeline)}))
     period, last = timeline.period, len(timeline) - 1
     targets: list[Target] = []

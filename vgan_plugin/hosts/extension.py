@@ -29,7 +29,7 @@ def extend(source: Path, output: Path, frames: int, *, before: bool = False, **a
         VganError: as for `hosts.file.repair`.
     """
     if not 1 <= frames <= MOST:  # known before the long part
-        raise UsageError(f"{frames} frames cannot be added", f"1 to {MOST} can be", "add fewer, or some at a time")
+        raise UsageError(f"{frames} frames cannot be added", f"1 to {MOST} can be", "name a number in between")
     with Job(source, output, "predict", Wishes(**asked)) as job:
         timeline, events = job.look()
         plan = extension_plan(timeline, (event.first for event in events if event.kind == "cut"), frames, before=before)

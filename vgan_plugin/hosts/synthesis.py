@@ -97,7 +97,7 @@ def synthesize(
 
 def _check(output: Path, frames: int, seed: int) -> None:
     if not 1 <= frames <= MOST:
-        raise UsageError(f"{frames} frames cannot be made", f"1 to {MOST} can be", "make fewer, or some at a time")
+        raise UsageError(f"{frames} frames cannot be made", f"1 to {MOST} can be", "name a number in between")
     if not 0 <= seed < SEEDS:
         raise UsageError(f"{seed} is no seed", f"seeds go from 0 to {SEEDS - 1}", "use one of them")
     if output.suffix.lower() in PICTURES and frames != 1:

@@ -15,7 +15,7 @@ import numpy as np
 import vapoursynth as vs
 
 from vgan_plugin.errors import MaskUnusable, TaskMissing
-from vgan_plugin.fill import Engine, Filled, Inpainter, Record, Say, Scene, start_of
+from vgan_plugin.fill import Engine, Filled, Inpainter, Record, Say, Scene, Steps, start_of
 from vgan_plugin.gaps import Plan, Target
 from vgan_plugin.hosts.vsframes import Clip, duration_of
 from vgan_plugin.plugins import get_plugin_manager
@@ -224,6 +224,7 @@ class Inpainted:
         self._min_confidence, self._say = min_confidence, say
         self._core = vs.core.core
         self._inpainter: Inpainter | None = None
+        self._steps = Steps()  # passes overlap where frames are asked for out of order
         self._items: Iterator[tuple[Frame, Record | None]] = iter(())
         self._pushed = self._left = 0  # the next frame to go in, and the next one to come out
         self._made: OrderedDict[int, tuple[Frame, Record]] = OrderedDict()
@@ -255,6 +256,7 @@ class Inpainted:
                 say=self._say,
                 first=start,
                 wanted=n,
+                steps=self._steps,
             )
             self._items, self._pushed, self._left = iter(()), start, start
         try:

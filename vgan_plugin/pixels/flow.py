@@ -105,6 +105,20 @@ def flow(a: View, b: View, alpha: float = ALPHA) -> Field:
     return (2 * double(v))[:, :height, :width]
 
 
+def misfit(a: View, b: View, v: Field) -> Field:
+    """By how many pixels a flow from `a` to `b` misses, (H, W), as far as edges seen around a pixel tell: differences
+    over slopes, those that are near counting most.
+    """
+    la, lb = a.levels[2], b.levels[2]
+    height, width = la.trust.shape
+    short = ((0, 0), (0, 2 * height - v.shape[1]), (0, 2 * width - v.shape[2]))
+    moved, trust = _seen(lb, np.pad(v, short, mode="edge")[:, ::2, ::2] * np.float32(0.5))
+    slope = np.hypot(la.y[1], la.y[2])
+    told = np.stack((np.abs(moved[0] - la.y[0]) * slope, slope * slope)) * la.trust * trust
+    missed, slopes = np.sum([box(told, size) / np.float32(size) for size in (9, 17, 33, 65)], 0)
+    return double(2 * (missed / (slopes + TINY))[None])[0, : v.shape[1], : v.shape[2]]
+
+
 def sample(planes: Field, y: Field, x: Field) -> Field:
     """Read (C, H, W) at points (n,) or (h, w), bilinearly, clamped to the edge: (C, ...)."""
     height, width = planes.shape[1:]

@@ -405,7 +405,8 @@ class Generator(nn.Module):
         cover, both = torch.maximum(va, vb), vb + preferred * (va - vb)
         fused = (lb + preferred * (la - lb)) / both.clamp(min=1e-4)
         share = upsample(doubt(fused, difference))
-        painted = upsample(((share / (1 - share)).log() + judged[:, 2:3]).sigmoid())
+        paint_more = judged[:, 2:3] * (1 - (covers[:, :1] - covers[:, 1:]).abs())  # one alone disagrees with nobody
+        painted = upsample(((share / (1 - share)).log() + paint_more).sigmoid())
         painted = torch.maximum(painted, 0.998 - cover)
         paint = smooth(fused, cover, given, mask)
         if self.preset.synthesises:  # a picture of its own; of it a little where there is one to go on from
@@ -473,10 +474,13 @@ class Generator(nn.Module):
             along, k, y = motion.shrink(built_in, 2) / 2, 4, torch.cat((a.y4, b.y4))
         there = torch.cat((y[:, :1], motion.shrink(pictures[:, 3:], k)), 1)
         (ya, yb), (va, vb) = (side.chunk(2) for side in motion.warp(there, along).chunk(2, 1))
-        misfit = torch.maximum(motion.mean((ya - yb).abs(), 5) / MISFIT, 1 - va * vb).clamp(max=1)
+        apart, unseen = motion.mean((ya - yb).abs(), 5) / MISFIT, 1 - va * vb
+        misfit = torch.maximum(apart, unseen).clamp(max=1)
+        # How wrong a motion is between two frames says nothing of how things move beyond them.
+        wrong = torch.maximum(apart * (ca * cb < 0), unseen).clamp(max=1)
         if self.preset.bold:
-            misfit = torch.ones_like(misfit)
-        c = misfit * c if self.preset.fine else motion.double(misfit * c)
+            misfit, wrong = torch.ones_like(misfit), torch.ones_like(wrong)
+        c = wrong * c if self.preset.fine else motion.double(wrong * c)
         return built_in + torch.cat(c.chunk(2, 1)), motion8, misfit
 
     @staticmethod
