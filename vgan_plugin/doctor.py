@@ -146,6 +146,9 @@ def _small_frame() -> Iterator[Check]:
     if elsewhere:
         nodes = ", ".join(f"{count} {op}" for op, count in elsewhere.items())
         yield Check("nodes", "note", f"not on {ran}: {nodes}", "another version of ONNX Runtime may have them")
+    waits = where.get("waits") if isinstance(where, Mapping) else None
+    if waits:
+        yield Check("stream", "note", f"{ran} is waited for after each graph: {waits}", "install vgan[cuda] again")
 
 
 def _frames(count: int) -> tuple[Frame, ...]:

@@ -38,16 +38,26 @@ def milliseconds(shapes: dict[str, list[int]], nodes: list[tuple[Any, ...]], wei
     return float(np.percentile(times[2:], 33)) * 1e3
 
 
-def unshuffle(channels: int, factor: int) -> tuple[list[tuple[Any, ...]], Weights]:
-    """pixel_unshuffle as it is exported: x -> u."""
+def unshuffle(channels: int, factor: int, *, steps: int) -> tuple[list[tuple[Any, ...]], Weights]:
+    """pixel_unshuffle as torch exports it, in one transposition, or as `layers.unshuffle` is, in two: x -> u."""
     rows, columns = HEIGHT // factor, WIDTH // factor
+    joined = {"joined": np.array([1, channels * factor**2, rows, columns])}
+    if steps == 1:
+        nodes = [
+            ("Reshape", ["x", "split"], ["s"], {}),
+            ("Transpose", ["s"], ["t"], {"perm": [0, 1, 3, 5, 2, 4]}),
+            ("Reshape", ["t", "joined"], ["u"], {}),
+        ]
+        return nodes, {"split": np.array([1, channels, rows, factor, columns, factor]), **joined}
     nodes = [
-        ("Reshape", ["x", "split"], ["s"], {}),
-        ("Transpose", ["s"], ["t"], {"perm": [0, 1, 3, 5, 2, 4]}),
+        ("Reshape", ["x", "lines"], ["l"], {}),
+        ("Transpose", ["l"], ["a"], {"perm": [0, 2, 1, 3]}),
+        ("Reshape", ["a", "pixels"], ["p"], {}),
+        ("Transpose", ["p"], ["t"], {"perm": [0, 2, 1]}),
         ("Reshape", ["t", "joined"], ["u"], {}),
     ]
-    split = np.array([1, channels, rows, factor, columns, factor])
-    return nodes, {"split": split, "joined": np.array([1, channels * factor**2, rows, columns])}
+    lines, pixels = [channels, rows, factor, WIDTH], [channels * factor, rows * columns, factor]
+    return nodes, {"lines": np.array(lines), "pixels": np.array(pixels), **joined}
 
 
 def main() -> None:
@@ -72,7 +82,7 @@ def main() -> None:
     )
     rows.append(("    Sigmoid of the difference", milliseconds(picture(1), [("Sigmoid", ["x"], ["y"], {})], {})))
     for channels, factor, outputs, size in ((7, 2, 32, 3), (4, 8, 64, 1)):
-        nodes, weights = unshuffle(channels, factor)
+        nodes, weights = unshuffle(channels, factor, steps=1)
         weights["w"] = random(outputs, channels * factor**2, size, size)
         attributes = around if size == 3 else {}
         found = milliseconds(picture(channels), [*nodes, ("Conv", ["u", "w"], ["y"], attributes)], weights)
@@ -81,6 +91,27 @@ def main() -> None:
         attributes = {"strides": [factor, factor], "pads": [size // 2 * factor] * 4}
         found = milliseconds(picture(channels), [("Conv", ["x", "w"], ["y"], attributes)], wide)
         rows.append((f"    Conv {size * factor}x{size * factor} with a stride of {factor}", found))
+    for steps in (1, 2):
+        nodes, weights = unshuffle(4, 4, steps=steps)
+        nodes.append(("Identity", ["u"], ["y"], {}))
+        rows.append((f"pixel_unshuffle by 4, transpositions: {steps}", milliseconds(picture(4), nodes, weights)))
+    one = {"w": random(1, 3, 1, 1)}
+    rows.append(("luma, Conv 1x1", milliseconds(picture(3), [("Conv", ["x", "w"], ["y"], {})], one)))
+    product = [("Reshape", ["x", "flat"], ["f"], {}), ("MatMul", ["w", "f"], ["y"], {})]
+    weights = {"w": random(1, 3), "flat": np.array([1, 3, HEIGHT * WIDTH])}
+    rows.append(("    MatMul", milliseconds(picture(3), product, weights)))
+    whole = [("Conv", ["x", "w"], ["y"], {"group": 3, "pads": [4] * 4})]
+    rows.append(("window of 9x9 on 3 channels", milliseconds(picture(3), whole, {"w": random(3, 1, 9, 9)})))
+    parted = [
+        ("Conv", ["x", "down"], ["d"], {"group": 3, "pads": [4, 0, 4, 0]}),
+        ("Conv", ["d", "across"], ["y"], {"group": 3, "pads": [0, 4, 0, 4]}),
+    ]
+    weights = {"down": random(3, 1, 9, 1), "across": random(3, 1, 1, 9)}
+    rows.append(("    9x1, then 1x9", milliseconds(picture(3), parted, weights)))
+    pool = [("AveragePool", ["x"], ["y"], {"kernel_shape": [2, 2], "strides": [2, 2]})]
+    rows.append(("halves of 2 channels, AveragePool", milliseconds(picture(2), pool, {})))
+    halves = [("Conv", ["x", "w"], ["y"], {"group": 2, "strides": [2, 2]})]
+    rows.append(("    Conv", milliseconds(picture(2), halves, {"w": random(2, 1, 2, 2)})))
     for channels in (10, 4):
         shapes = {"x": [2, channels, HEIGHT, WIDTH], "o": [2, 2, HEIGHT, WIDTH]}
         node = ("DeformConv", ["x", "w", "o"], ["y"], {"kernel_shape": [1, 1], "group": channels})

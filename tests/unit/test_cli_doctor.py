@@ -52,19 +52,23 @@ def test_a_look_that_crashes_is_a_finding(monkeypatch: pytest.MonkeyPatch) -> No
     assert own()["onnxruntime"].evidence == "OSError: no disk"
 
 
-def test_nodes_that_do_not_run_on_the_device_are_named(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_nodes_that_do_not_run_on_the_device_and_a_stream_that_is_not_there_are_named(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     there = GraphSessions.provenance.fget
     assert there is not None
 
     def provenance(sessions: GraphSessions) -> dict:
         found = there(sessions)
-        found["provider"] |= {"device": "cuda:0", "elsewhere": {"DeformConv": 3}}
+        found["provider"] |= {"device": "cuda:0", "elsewhere": {"DeformConv": 3}, "waits": "no libcudart"}
         return found
 
-    assert "nodes" not in {check.name for check in doctor._small_frame()}
+    assert not {"nodes", "stream"} & {check.name for check in doctor._small_frame()}
     monkeypatch.setattr(GraphSessions, "provenance", property(provenance))
     found = {check.name: check for check in doctor._small_frame()}
     assert (found["nodes"].verdict, found["nodes"].evidence) == ("note", "not on cuda:0: 3 DeformConv")
+    assert found["stream"].verdict == "note"
+    assert found["stream"].evidence == "cuda:0 is waited for after each graph: no libcudart"
 
 
 def test_a_bundle_that_was_changed_is_bad_and_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

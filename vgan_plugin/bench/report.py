@@ -49,6 +49,8 @@ def lines(found: Mapping[str, Any]) -> Iterator[str]:
         if provider["elsewhere"]:
             nodes = ", ".join(f"{count} {op}" for op, count in provider["elsewhere"].items())
             yield f"{shown}: not on {provider['device']}: {nodes}"
+        if provider["waits"]:
+            yield f"{shown}: {provider['device']} is waited for after each graph: {provider['waits']}"
 
 
 def plot(found: Mapping[str, Any]) -> str:
