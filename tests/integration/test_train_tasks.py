@@ -59,7 +59,7 @@ def same(a: dict[str, torch.Tensor], b: dict[str, torch.Tensor]) -> bool:
     return a.keys() == b.keys() and all(torch.equal(a[k], b[k]) for k in a)
 
 
-@pytest.mark.parametrize("task", ["between", "predict", "inpaint", "one"])
+@pytest.mark.parametrize("task", ["between", "predict", "inpaint"])  # of `one` nothing is learned: it is held
 def test_tiny_overfits_four_crops_of_each_task(data, task):
     options = {"batch": 4, "tasks": f"{task}:1", "synthetic": 0, "steps": 400, "lr": 5e-3, "lead": 0}
     settings = schedule("tiny", QUICK | options)

@@ -139,24 +139,31 @@ def test_a_still_scene_stays_still_whatever_the_heads_have_learned(generator: Ge
     assert (still.rgb - a).abs().max() < 1 / 255
 
 
-def test_what_is_added_counts_where_pixels_were_read_between_or_not_both_are_seen(generator: Generator) -> None:
-    torch.nn.init.ones_(generator.fusion.leave2.bias[4:])
+def test_what_is_added_counts_where_pixels_were_read_between_or_neither_is_seen(generator: Generator) -> None:
     whole, half = (torch.zeros(2, 2, 4, 4) + phase for phase in (1.5, 0.25))  # cells of two pixels: 3 px, half a pixel
     assert not resampled(whole).any()
     assert torch.equal(resampled(half), torch.ones(1, 1, 4, 4))
     assert torch.equal(resampled(torch.cat((whole[:1], half[:1]))), torch.ones(1, 1, 4, 4))  # of the worse side
-    lost = torch.ones(1, 1, 64, 256)
+    a, lost = texture(64, 256), torch.ones(1, 1, 64, 256)
     lost[..., 208:] = 0
-    a = texture(64, 256)
-    with torch.no_grad():
-        still, alone = render(generator, a, a), render(generator, a, a, valid_b=lost)
-    assert (still.rgb - a).abs().max() < 1 / 255
-    assert (alone.rgb - a)[..., 216:-4].mean() > 0.9
-    assert (alone.rgb - a)[..., 4:64].abs().max() < 1 / 255  # far from what was lost
+    pictures = []
+    for bias in (0.0, 1.0):
+        torch.nn.init.constant_(generator.fusion.leave2.bias[4:], bias)
+        with torch.no_grad():
+            pictures.append(
+                [render(generator, a, a, valid_a=lost, valid_b=valid).rgb for valid in (lost, lost * 0 + 1)]
+            )
+    (neither, one), (neither_now, one_now) = pictures
+    assert (neither_now - neither)[..., 216:-4].mean() > 0.9
+    assert (neither_now - neither)[..., 4:64].abs().max() < 1 / 255  # far from what was lost
+    assert (one_now - one).abs().max() < 1 / 255
 
 
-def test_a_lone_reference_is_held_whatever_the_paint_has_learned(generator: Generator) -> None:
-    torch.nn.init.constant_(generator.fusion.leave2.bias[2:3], 5.0)
+def test_a_lone_reference_is_held_whatever_is_learned(generator: Generator) -> None:
+    for head in (generator.head16, generator.head8, generator.head4):
+        torch.nn.init.normal_(head.leave.weight, std=0.05)
+    torch.nn.init.normal_(generator.fusion.leave2.weight[4:], std=0.05)
+    torch.nn.init.constant_(generator.fusion.leave2.bias[2:3], 5.0)  # all is paint
     a = texture(64, 96)
     with torch.no_grad():
         both = render(generator, a, 1 - a)

@@ -437,8 +437,9 @@ class Generator(nn.Module):
         The corrections come after all built-in steps. Put between them they would be pulled back by the next step,
         while their gradient knew nothing of it: a head then grows without effect until it breaks the search.
 
-        Where both references are seen and agree along the built-in motion, nothing is corrected: a still scene stays
-        still to the last bit, whatever the heads have learned. (A bold generator corrects there, too.)
+        Where a reference is seen and no other disagrees along the built-in motion, nothing is corrected: a still scene
+        stays still to the last bit, whatever the heads have learned, and a lone reference is held. (A bold generator
+        corrects there, too.)
 
         Returns: flow towards a, then towards b, (2n, 2, H/2, W/2) as (dy, dx) in cells; hidden at 1/8; misfit of the
         built-in motion where corrections were made, (n, 1, H/2, W/2) or, if not fine, (n, 1, H/4, W/4), in 0..1, 1
@@ -475,7 +476,7 @@ class Generator(nn.Module):
             along, k, y = motion.shrink(built_in, 2) / 2, 4, torch.cat((a.y4, b.y4))
         there = torch.cat((y[:, :1], motion.shrink(pictures[:, 3:], k)), 1)
         (ya, yb), (va, vb) = (side.chunk(2) for side in motion.warp(there, along).chunk(2, 1))
-        apart, unseen = motion.mean((ya - yb).abs(), 5) / MISFIT, 1 - va * vb
+        apart, unseen = motion.mean((ya - yb).abs(), 5) / MISFIT, 1 - torch.maximum(va, vb)
         misfit = torch.maximum(apart, unseen).clamp(max=1)
         # How wrong a motion is between two frames says nothing of how things move beyond them.
         wrong = torch.maximum(apart * (ca * cb < 0), unseen).clamp(max=1)
