@@ -105,6 +105,23 @@ def test_a_run_stopped_in_every_stage_ends_as_if_it_never_had_been(data, tmp_pat
         assert same(*ends), name
 
 
+def test_where_nothing_but_the_game_is_played_the_latest_weights_are_what_is_exported(data, tmp_path):
+    go(
+        data,
+        tmp_path / "run",
+        steps=4,
+        gan_from=0.0,
+        gan_rise=1,
+        gan_weight=10.0,
+        gan_cap=10.0,
+        gan_lr=0.1,
+        val_every=2,
+    )
+    kept, latest = (checkpoint.load(tmp_path / "run" / name) for name in ("weights.npz", "perceptual.npz"))
+    assert kept[1]["step"] == latest[1]["step"] == 4
+    assert same(kept[0], latest[0])
+
+
 def test_the_command_trains_for_the_tasks_that_are_named(data, tmp_path, capfd):
     quick = [text for name, value in QUICK.items() for text in ("--set", f"{name}={value}")]
     command = ["train", str(data), str(tmp_path / "run"), "--preset", "tiny", "--task", "inpaint,predict", *quick]

@@ -38,8 +38,8 @@ def train(request: TrainRequest) -> Path:
     """Train, or go on training, until the schedule or the minutes are over.
 
     The run folder then holds `run.json` (what was asked), `checkpoint.npz` (everything to go on), `weights.npz` (the
-    averaged weights that were best on held-out crops: what is exported), `perceptual.npz` (the latest of the
-    adversarial stage), `log.jsonl`, `tensorboard/` and `strips/`.
+    averaged weights that were best on held-out crops, or, where nothing but the game is played, the latest: what is
+    exported), `perceptual.npz` (the latest of the adversarial stage), `log.jsonl`, `tensorboard/` and `strips/`.
 
     Returns:
         The run folder.
@@ -160,7 +160,8 @@ def examine(players: Players, exam: list[Batch], journal: Journal, rescue: Rescu
     if players.opinion(step) is not None:  # the judges' taste is not measured in dB: the latest weights are kept
         players.save_weights(run / "perceptual.npz", step, scores)
     rescue.see(findings, scores, step, score)
-    if score > best:
+    game_alone = players.settings.gan_from == 0 and exam[0].task != "synthesize"
+    if score > best or game_alone:  # which is not played for dB
         players.save_weights(run / "weights.npz", step, scores)
         return score
     return best
