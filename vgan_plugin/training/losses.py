@@ -198,7 +198,8 @@ def diversity(made: Tensor, noise: Tensor) -> Tensor:
 def gated(gradient: Tensor, scale: Tensor, mask: Tensor, least: float = 0.0) -> Tensor:
     """The adversarial gradient (n, 3, H, W) kept only where pixels cannot decide, in proportion.
 
-    The gate is 1 where the expected absolute error exp(s) is a tenth of the range or more, and falls to `least` with it.
+    The gate is 1 where the expected absolute error exp(s) is a tenth of the range or more, and falls with it, but not
+    below `least`.
 
     Args:
         gradient: of the adversarial loss with respect to Y.
