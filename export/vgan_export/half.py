@@ -23,7 +23,6 @@ _SAMPLES = {
     "Concat": _ALL,
     "Conv": _ALL,
     "DeformConv": _ALL,
-    "DepthToSpace": 1,
     "LeakyRelu": 1,
     "Mul": _ALL,
     "Resize": 1,
