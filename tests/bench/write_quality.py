@@ -36,7 +36,7 @@ RUNS = {
     "val-perceptual": ("val", "--model base-perceptual --gaps 1 --double --baselines blend"),
     "val-inpaint": ("val", '--gaps "" --inpaint --windows 1 --baselines repeat,blend,telea,dis'),
 }
-"""Name of a run: what of DATA (the example lies in the repository), and how; with the models asked for, and its own."""
+"""Name of a run: what of DATA (the example lies in the repository), and how."""
 EXAMPLE = "example"
 SHOWN = re.compile(r"gain-(triplet|gap-1|double)\.svg|place-gap-7\.svg|calibration\.svg")
 SHEETS = re.compile(r"sheet-[\w-]+\.jpg")
@@ -161,7 +161,7 @@ def main() -> None:
         if count != 1:
             sys.exit("README has no sentence on other clips")
         README.write_text(readme, "utf-8")
-    for model in (*models, "base-perceptual") if not asked.only else ():
+    for model in models if not asked.only else ():
         folder = locate.find(model)
         if locate.SHIPPED in folder.parents:
             card.write(folder, card_figures(model, runs))
