@@ -25,7 +25,7 @@ from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
 
 from vgan_plugin.evaluate import sets, windows
-from vgan_plugin.training import checkpoint, fusion, motion
+from vgan_plugin.training import checkpoint, fusion, motion, search
 from vgan_plugin.training.generator import NOISE, STRIDE, Features, Generator, sizes
 from vgan_plugin.training.motion import Level
 from vgan_plugin.training.recurrence import State
@@ -120,10 +120,10 @@ def rows(weights: str) -> Iterator[tuple[str, Generator, dict[str, bool], object
     yield "... nothing searched: begun from no motion, as DIS is", plain, {}, patch.object(motion, "search", still)
     for radius in (3, 5, 10):
         yield (
-            f"... searched {radius} cells around instead of {motion.RADIUS}",
+            f"... searched {radius} cells around instead of {search.RADIUS}",
             plain,
             {},
-            patch.object(motion, "RADIUS", radius),
+            patch.object(search, "RADIUS", radius),
         )
     yield "... along two motions, mixed", plain, {"twice": True}, nullcontext()
 

@@ -12,7 +12,7 @@ torch = pytest.importorskip("torch", reason="needs the training extra")
 from torch import Tensor  # noqa: E402
 from torch.nn import functional as F  # noqa: E402
 
-from vgan_plugin.training import motion, path  # noqa: E402
+from vgan_plugin.training import motion, path, search  # noqa: E402
 from vgan_plugin.training.fusion import steadier  # noqa: E402
 from vgan_plugin.training.generator import (  # noqa: E402
     NOISE,
@@ -405,8 +405,8 @@ def test_weights_over_an_unshuffled_picture_are_weights_over_the_picture(factor:
 def test_the_coarse_search_reads_where_bilinear_sampling_reads_and_outside_is_zero() -> None:
     a, b = torch.rand(1, 5, 6, 9), torch.rand(1, 5, 6, 9)
     ca, cb = motion.shares(torch.tensor([[-0.3, 0.7]]))
-    got = motion.search(a, b, ca, cb)
-    reach = torch.arange(-motion.RADIUS, motion.RADIUS + 1).float()
+    got = search.search(a, b, ca, cb)
+    reach = torch.arange(-search.RADIUS, search.RADIUS + 1).float()
     costs = []
     for dy, dx in itertools.product(reach, reach):
         seen = []
@@ -418,7 +418,7 @@ def test_the_coarse_search_reads_where_bilinear_sampling_reads_and_outside_is_ze
     cost = torch.stack(costs, 1)
     near, wide = (F.avg_pool2d(cost, k, 1, k // 2, count_include_pad=False) for k in (3, 7))
     length = torch.tensor([math.hypot(dy, dx) for dy, dx in itertools.product(reach, reach)]).view(1, -1, 1, 1)
-    p = ((0.7 * near + 0.5 * wide - motion.PULL * length) * motion.SHARPNESS).softmax(1)
+    p = ((0.7 * near + 0.5 * wide - search.PULL * length) * search.SHARPNESS).softmax(1)
     both = torch.tensor(list(itertools.product(reach, reach))).T
     expected = torch.einsum("kc,nchw->nkhw", both, p)
     torch.testing.assert_close(got, expected, atol=1e-3, rtol=1e-3)
@@ -427,7 +427,7 @@ def test_the_coarse_search_reads_where_bilinear_sampling_reads_and_outside_is_ze
 def test_the_coarse_search_from_the_target_itself_is_the_search_with_no_share() -> None:
     a, b = torch.rand(2, 5, 6, 9), torch.rand(2, 5, 6, 9)
     ca, cb = -torch.ones(2, 1, 1, 1), torch.zeros(2, 1, 1, 1)
-    torch.testing.assert_close(motion.search(a, b, ca, None), motion.search(a, b, ca, cb))
+    torch.testing.assert_close(search.search(a, b, ca, None), search.search(a, b, ca, cb))
 
 
 def test_blocks_are_means_and_windows_are_means_of_what_is_there() -> None:

@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from vgan_plugin.training import motion
-from vgan_plugin.training.layers import Residual, conv, convolution, unshuffled, upsample, zero
+from vgan_plugin.training.layers import Residual, conv, convolution, unshuffled, upsample, weighed, zero
 
 STEADY = 0.5  # weight of how steadily the motion goes on at a reference
 FAINT = 1e-4  # power of detail below which it is not worth a judgement
@@ -98,7 +98,7 @@ class Fusion(nn.Module):
 
 def grey(x: Tensor) -> Tensor:
     """Mean of three channels."""
-    return motion.weighed(x, (1 / 3,) * 3)
+    return weighed(x, (1 / 3,) * 3)
 
 
 def smooth(fused: Tensor, cover: Tensor, given: Tensor, mask: Tensor) -> Tensor:

@@ -19,14 +19,14 @@ from torch import Tensor, nn
 
 from vgan_plugin.training import motion, path
 from vgan_plugin.training.fusion import Fusion, doubt, grey, smooth, steadier
-from vgan_plugin.training.layers import Residual, conv, convolution, even, shuffle, unshuffle, upsample, zero
+from vgan_plugin.training.layers import even, shuffle, upsample, zero
 from vgan_plugin.training.motion import Evidence, Level
-from vgan_plugin.training.path import Bend
+from vgan_plugin.training.parts import SMALL, Belief, Encoder, FlowHead, Seed
 from vgan_plugin.training.recurrence import CELLS, State
+from vgan_plugin.training.search import search
 
 STRIDE = 16
 NOISE = 16  # channels of noise, at 1/16
-SMALL = 16  # channels of the few small maps (motion, times), zeros included
 MISFIT = 0.03  # difference of luma along the built-in motion from which corrections count in full
 SUREST = 8.0  # logit beyond which no reference is preferred: what the other one shows must still be there to divide by
 IMAGINED = 0.1  # share of a dream's frame that is made anew where frames before it are seen
@@ -151,90 +151,6 @@ class Render(NamedTuple):
     warped: Tensor
 
 
-class Encoder(nn.Module):
-    """Learned features of one frame at 1/4, 1/8 and 1/16."""
-
-    def __init__(self, p: Preset) -> None:
-        super().__init__()
-        self.s4 = nn.Sequential(conv(64, p.c4), Residual(p.c4))
-        self.s8 = nn.Sequential(conv(p.c4, p.c8, 2), Residual(p.c8))
-        self.s16 = nn.Sequential(conv(p.c8, p.c16, 2), Residual(p.c16))
-
-    def forward(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """(n, 4, H, W) -> features at 1/4, 1/8, 1/16. Invalid pixels are exactly zero and flagged."""
-        f4 = self.s4(unshuffle(x, 4))
-        f8 = self.s8(f4)
-        return f4, f8, self.s16(f8)
-
-
-class FlowHead(nn.Module):
-    """Reads both references as seen along the present flows, and says how each flow is wrong."""
-
-    def __init__(self, inputs: int, width: int) -> None:
-        super().__init__()
-        self.enter = conv(2 * inputs + SMALL, width)
-        self.body = Residual(width)
-        self.leave = zero(width, 4)
-
-    def forward(self, seen: Tensor, small: Tensor, context: Tensor) -> tuple[Tensor, Tensor]:
-        """Correct the flows of one level.
-
-        Args:
-            seen: (2n, inputs, h, w) features of a, then of b, warped.
-            small: (n, SMALL, h, w) the motion and the times, padded with zeros.
-            context: (n, width, h, w) from the coarser level or the state.
-
-        Returns: hidden (n, width, h, w); correction (n, 4, h, w) in cells, (dy, dx) towards a, then towards b.
-        """
-        x = self.body(self.enter(torch.cat((*seen.chunk(2), small), 1)) + context)
-        return x, self.leave(x)
-
-
-class Belief(nn.Module):
-    """How much of what the state says of the path between the references to believe: where it lies in time is what two
-    pictures alone cannot tell.
-    """
-
-    def __init__(self, width: int) -> None:
-        super().__init__()
-        self.enter = conv(SMALL, width)
-        self.body = Residual(width)
-        self.leave = zero(width, 3)
-
-    def forward(self, bend: Bend, context: Tensor) -> Tensor:
-        """Correct how far things lie off the straight line.
-
-        Args:
-            bend: the built-in answer.
-            context: (n, width, h, w) what the flow head thought.
-
-        Returns: (n, 2, h, w) in cells: at most once as much as each part of `said` is added, or taken away.
-        """
-        signs = F.pad(bend.signs, (0, 0, 0, 0, 0, SMALL - path.SIGNS))
-        shares = self.leave(self.body(self.enter(signs) + context)).tanh()
-        parts = zip(shares.chunk(3, 1), bend.said.chunk(3, 1), strict=True)
-        off: Tensor = sum((share * said for share, said in parts), bend.off)
-        return off
-
-
-class Seed(nn.Module):
-    """Noise -> the state from which a video begins that has no frame yet.
-
-    Beside each cell's own noise every cell sees the sum of all noise over the root of their number, which is standard
-    normal again: what a whole picture has in common, at any size.
-    """
-
-    def __init__(self, state: int) -> None:
-        super().__init__()
-        self.body = nn.Sequential(conv(2 * NOISE, 2 * state), conv(2 * state, 2 * state), convolution(2 * state, state))
-
-    def forward(self, noise: Tensor) -> Tensor:
-        """Standard normal (n, NOISE, h, w) -> hidden state (n, state, h, w)."""
-        common = noise.sum((2, 3), keepdim=True) / (noise.shape[2] * noise.shape[3]) ** 0.5
-        hidden: Tensor = self.body(torch.cat((noise, common.expand_as(noise)), 1)).tanh()
-        return hidden
-
-
 def resampled(flow: Tensor) -> Tensor:
     """How much of the finest detail was lost by reading between pixels: 0 on a pixel, 1 halfway, of the worse side.
 
@@ -259,7 +175,7 @@ class Generator(nn.Module):
         super().__init__()
         p = self.preset = preset
         _, w4, w8 = p.fusion
-        self.encoder = Encoder(p)
+        self.encoder = Encoder(p.c4, p.c8, p.c16)
         self.cell = CELLS[p.cell](p.c16 + SMALL, p.state)
         self.state16 = nn.Conv2d(p.state, w8, 1)
         self.noise16 = zero(NOISE, w8, 1)
@@ -271,7 +187,7 @@ class Generator(nn.Module):
             self.head4 = FlowHead(p.c4, w4)
         self.fusion = Fusion(p.c4, p.c8, p.fusion)
         if p.synthesises:  # all that it knows lies behind it: there is no path between
-            self.sower = Seed(p.state)
+            self.sower = Seed(NOISE, p.state)
         elif p.fine:
             self.belief = Belief(w8)
 
@@ -320,7 +236,7 @@ class Generator(nn.Module):
         """
         with torch.no_grad():
             ca, cb = -torch.ones_like(dt).view(-1, 1, 1, 1), torch.zeros_like(dt).view(-1, 1, 1, 1)
-            found = motion.search(previous.d16, features.d16, ca, None)
+            found = search(previous.d16, features.d16, ca, None)
             v, _, pace = motion.approach(_evidence(previous), _evidence(features), ca, cb, self.preset.levels, found)
             going = (dt > 0).to(v).view(-1, 1, 1, 1)
             v, pace = v * going, pace * going / dt.view(-1, 1, 1, 1).clamp(min=1e-3)

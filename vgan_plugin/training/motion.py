@@ -22,9 +22,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-RADIUS = 7  # of the coarse search, in cells of 16 px: +-112 px over the span
-PULL = 0.005  # cost of a cell's length: still scenes stay still
-SHARPNESS = 33.1  # of the softmax over candidates
+from vgan_plugin.training.layers import weighed
+from vgan_plugin.training.search import search
+
 ALPHA = 2e-3  # weight of smoothness against the data, for intensities in [0, 1]
 HOLD = 4e-5  # weight of the field as it is against the data in a window
 MOMENTUM = 0.4  # of the diffusion: as smooth in half of the iterations
@@ -122,14 +122,6 @@ def warp(x: Tensor, flow: Tensor) -> Tensor:
     return F.grid_sample(x, places, mode="bilinear", padding_mode="zeros", align_corners=False)
 
 
-def weighed(x: Tensor, weights: Sequence[float]) -> Tensor:
-    """Weighted sum of the channels, (n, 1, H, W): as a product of matrices, since a convolution that gives one channel
-    gives a block of 16 on a CPU, and throws 15 away.
-    """
-    n, c, h, w = x.shape
-    return (torch.tensor(weights).to(x).view(1, c) @ x.reshape(n, c, h * w)).view(n, 1, h, w)
-
-
 def luma(rgb: Tensor) -> Tensor:
     """Brightness, (n, 1, H, W), of (n, 3, H, W)."""
     return weighed(rgb, LUMA)
@@ -166,61 +158,6 @@ def shares(offsets: Tensor) -> tuple[Tensor, Tensor]:
 def sides(velocity: Tensor, ca: Tensor, cb: Tensor) -> Tensor:
     """Flow towards a, then towards b, stacked on the batch: (2n, 2, h, w)."""
     return torch.cat((ca * velocity, cb * velocity))
-
-
-def hat(places: Tensor, size: int) -> Tensor:
-    """Linear interpolation as a matrix: (..., p) places -> (..., p, size) weights; outside is zero."""
-    return (1 - (places.unsqueeze(-1) - torch.arange(size, device=places.device, dtype=torch.float32)).abs()).relu()
-
-
-def box(size: int, radius: int, device: torch.device) -> Tensor:
-    """Mean over the neighbours within `radius` that are there, as a matrix (size, size)."""
-    k = torch.arange(size, device=device, dtype=torch.float32)
-    near = ((k.view(-1, 1) - k).abs() <= radius).float()
-    return near / near.sum(1, keepdim=True)
-
-
-def search(a: Tensor, b: Tensor, ca: Tensor, cb: Tensor | None) -> Tensor:
-    """Velocity on the target's 1/16 grid, in cells: expectation of a softmax over (2R + 1)^2 displacements.
-
-    Displacements lie on a grid, so that reading at all of them is two small matrix products, first over rows, then
-    over columns; the means over neighbours are two more.
-
-    Args:
-        a: (n, 5, h, w) descriptors of reference a.
-        b: the same of b.
-        ca: share of the velocity towards a, (n, 1, 1, 1).
-        cb: the same towards b; None: b is the target itself.
-    """
-    n, c, h, w = a.shape
-    side = 2 * RADIUS + 1
-    reach = torch.arange(-RADIUS, RADIUS + 1, device=a.device, dtype=torch.float32)
-    lines = torch.arange(h, device=a.device, dtype=torch.float32)
-    columns = torch.arange(w, device=a.device, dtype=torch.float32)
-
-    def read(d: Tensor, share: Tensor | None) -> Tensor:
-        if share is None:
-            return d.view(n, c, 1, h, 1, w)
-        s = share.view(n, 1, 1)
-        down = hat((s * reach.view(-1, 1) + lines).view(n, 1, side * h), h)
-        across = hat((s * reach.view(-1, 1) + columns).view(n, 1, side * w), w)
-        # Outside is zero, not the clamped edge: clamped copies would match themselves and win.
-        return (down @ d @ across.transpose(-1, -2)).view(n, c, side, h, side, w)
-
-    apart = (read(a, ca) - read(b, cb)).abs().view(n, c, side * h, side * w)
-    flat = weighed(apart, (-1.0,) * c).view(n * side, h, side * w)
-    means = []
-    for radius, share in ((1, 0.7), (3, 0.5)):
-        tall = (share * box(h, radius, a.device)) @ flat  # (n * side, h, side * w)
-        means.append(tall.view(n * side * h * side, w) @ box(w, radius, a.device).T)
-    far = (reach.view(-1, 1).square() + reach.square()).sqrt()
-    score = (means[0] + means[1]).view(n, side, h, side, w) - PULL * far.view(1, side, 1, side, 1)
-    p = (SHARPNESS * (score - score.amax(1, keepdim=True).amax(3, keepdim=True))).exp()
-    # Sums of p, p dy and p dx: over the rows' displacements as a product of matrices, then over the columns'.
-    moments = torch.stack((torch.ones_like(reach), reach))
-    rows = (moments @ p.view(n, side, h * side * w)).view(n, 2, h, side, w)
-    both = moments @ rows  # (n, 2, h, 2, w)
-    return torch.cat((both[:, 1:, :, 0], both[:, :1, :, 1]), 1) / both[:, :1, :, 0]
 
 
 def linearise(y: Tensor, v: Tensor, ca: Tensor, cb: Tensor, *, whole: bool) -> Tensor:

@@ -1,7 +1,7 @@
 """Motion over time: what the state knows of how things moved before a gap and after it, and the path between.
 
 No learned parameter, as in `motion.py`, whose fields and conventions these are: how much of it to believe is learned
-in `generator.Belief`.
+in `parts.Belief`.
 """
 
 from __future__ import annotations
