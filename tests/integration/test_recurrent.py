@@ -226,3 +226,17 @@ def test_a_graph_that_cannot_run_is_an_error_before_the_first_frame(tmp_path: Pa
     (folder / "bundle.json").write_text(json.dumps(manifest))
     with pytest.raises(BundleError, match="does not load"):
         open_recurrent(OpenRequest(model=str(folder), device="cpu", size=(48, 64)))
+
+
+def test_what_lies_in_a_hole_is_not_seen(generator: RecurrentGenerator) -> None:
+    frame = moving_frames(1, 96, 80)[0]
+    valid = np.ones((80, 96), np.bool_)
+    valid[24:56, 32:64] = False
+    seen = []
+    for fill in (0, 255):
+        luma = frame.planes[0].copy()
+        luma[~valid] = fill
+        features = generator.encode(replace(frame, planes=(luma, *frame.planes[1:])), valid)
+        seen.append({name: generator._sessions.to_numpy(t) for name, t in features.tensors.items()})
+    black, white = seen
+    assert all(np.array_equal(black[name], white[name]) for name in black)
