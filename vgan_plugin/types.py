@@ -204,6 +204,8 @@ class OpenRequest:
         precision: ``fp32`` or ``fp16``; None lets the device decide.
         threads: CPU threads for the network; None = physical cores.
         size: (height, width) of the frames to come, so that what cannot run is an error now; None = not known yet.
+        lanes: how many frames the host will let it make at once, see `Concurrent`; None = as many as there are cores
+            and memory for. Several at once are sooner made than one after the other, each of them later than alone.
     """
 
     generator: str | None = None
@@ -212,6 +214,7 @@ class OpenRequest:
     precision: str | None = None
     threads: int | None = None
     size: tuple[int, int] | None = None
+    lanes: int | None = 1
 
 
 @dataclass(frozen=True, eq=False)
@@ -328,6 +331,17 @@ class Synthesizer(FrameGenerator, Protocol):
             like: a frame of its format and size; its samples mean nothing.
         """
         ...
+
+
+@runtime_checkable
+class Concurrent(FrameGenerator, Protocol):
+    """A generator that may be asked for several frames at once. One that is not is asked by one thread at a time.
+
+    Attributes:
+        lanes: how many calls of `render` may run at once; `encode` and `remember` may be called meanwhile.
+    """
+
+    lanes: int
 
 
 @dataclass(frozen=True, eq=False)

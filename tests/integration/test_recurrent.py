@@ -240,3 +240,18 @@ def test_what_lies_in_a_hole_is_not_seen(generator: RecurrentGenerator) -> None:
         seen.append({name: generator._sessions.to_numpy(t) for name, t in features.tensors.items()})
     black, white = seen
     assert all(np.array_equal(black[name], white[name]) for name in black)
+
+
+@pytest.mark.parametrize("model", ["base", "lite"])
+def test_several_frames_at_once_are_the_bytes_of_one_after_the_other(model: str) -> None:
+    frames = moving_frames(7, 200, 120, speed=(3, 1))
+    timeline = Timeline(tuple(frame.pts for frame in frames), frames[0].time_base)
+    found = []
+    for lanes, threads in ((1, 1), (1, 3), (3, 3)):
+        opened = open_recurrent(OpenRequest(model=model, device="cpu", threads=threads, lanes=lanes))
+        assert opened.lanes == lanes
+        items = fill_stream(frames, interpolation_plan(timeline, (), factor=3), opened)
+        found.append([(digest(frame), record and record.confidence) for frame, record in items])
+        opened.close()
+    assert len(found[0]) == 19
+    assert found[0] == found[1] == found[2]

@@ -223,6 +223,55 @@ def test_frames_that_are_little_work_get_one_thread_unless_someone_says_how_many
 
 
 @pytest.mark.parametrize(
+    ("lanes", "threads", "gflop", "shared"),
+    [
+        (1, None, 1e4, (6, 1)),
+        (2, None, 1e4, (3, 2)),
+        (None, None, 1e4, (1, 6)),
+        (None, 4, 1e4, (1, 4)),
+        (9, 2, 1e3, (1, 2)),
+    ],
+)
+def test_lanes_share_the_threads(
+    bundle: store.Bundle,
+    monkeypatch: pytest.MonkeyPatch,
+    lanes: int | None,
+    threads: int | None,
+    gflop: float,
+    shared: tuple[int, int],
+) -> None:
+    monkeypatch.setattr(session, "physical_cores", lambda: 6)
+    heavy = replace(bundle, manifest=replace(bundle.manifest, gflop_per_megapixel=gflop))
+    sessions = GraphSessions(heavy, "cpu", threads=threads, lanes=lanes)
+    sessions.prepare(16, 64)
+    assert (sessions.threads, sessions.lanes) == shared
+
+
+@pytest.mark.parametrize("lanes", [1, 2])
+def test_as_many_runs_are_under_way_as_there_are_lanes(
+    bundle: store.Bundle, monkeypatch: pytest.MonkeyPatch, lanes: int
+) -> None:
+    sessions = GraphSessions(bundle, "cpu", threads=2, lanes=lanes)
+    together = threading.Barrier(2)
+
+    def meets(_: object) -> list:
+        try:
+            together.wait(timeout=0.5)
+        except threading.BrokenBarrierError:
+            alone.append(True)
+        return [np.zeros((1, 3, 4, 4), np.float32)]
+
+    alone: list[bool] = []
+    monkeypatch.setattr(sessions, "_session", lambda *_: meets)
+    workers = [threading.Thread(target=sessions.run, args=("encode", {"frame": frame(8, 8)})) for _ in range(2)]
+    for worker in workers:
+        worker.start()
+    for worker in workers:
+        worker.join()
+    assert bool(alone) == (lanes == 1)
+
+
+@pytest.mark.parametrize(
     ("inputs", "says"),
     [
         ({}, "it was given"),

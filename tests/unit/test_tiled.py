@@ -22,7 +22,7 @@ class Fits:
 
     def __init__(self, device: str, most: int) -> None:
         self.info = GeneratorInfo("fits", "fits", ("fill",), "CC0-1.0")
-        self.block, self.lead, self.most, self.closed = 32, 8, most, False
+        self.block, self.lead, self.lanes, self.most, self.closed = 32, 8, 4, most, False
         self.provenance = {"model": {}, "provider": {"device": device, "fallback": ""}}
 
     def prepare(self, height: int, width: int) -> None:
@@ -64,11 +64,22 @@ def test_what_fits_is_made_whole_and_nothing_is_said() -> None:
         assert isinstance(made, Fits)
 
 
+@pytest.mark.parametrize(("gigabytes", "lanes"), [(100, 4), (12, 3), (7, 2), (4, 1)])
+def test_only_as_many_frames_are_made_at_once_as_the_memory_holds(
+    monkeypatch: pytest.MonkeyPatch, gigabytes: int, lanes: int
+) -> None:
+    monkeypatch.setattr(memory, "host_available", lambda: gigabytes * 10**9)  # a frame of 1080p needs 2.1 of its 60 %
+    made = tiled.fitted(opener({"cpu": 10**9}, []), "cpu", (1080, 1920))
+    assert isinstance(made, Fits)
+    assert made.lanes == lanes
+
+
 def test_a_device_that_is_full_gets_smaller_tiles_and_each_step_is_said() -> None:
     opened: list[Fits] = []
     made = tiled.fitted(opener({"cuda:0": 600_000}, opened), "cuda:0", (1080, 1920))
     provider = made.provenance["provider"]
     assert len(opened) == 1
+    assert opened[0].lanes == 1
     assert "tiles of" in provider["tiles"]
     assert provider["fallback"].count("did not fit into cuda:0") == 2
     frame = moving_frames(1, 1920, 1080)[0]

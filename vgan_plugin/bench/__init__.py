@@ -126,6 +126,8 @@ def _rounds(contestants: Sequence[Ours | Peer], seconds: float) -> int:
             if not done:
                 contestant.watch = Stopwatch()
             contestant.round(done)
+            if done <= _LEAST:
+                contestant.side_by_side()
             if not done:
                 contestant.watch = Stopwatch()
         end = end or time.perf_counter() + seconds

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Sequence
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 
@@ -38,6 +39,12 @@ def frames(source: Path | None, width: int, height: int) -> list[Frame]:
     if len(found) < 2 * SOURCES - 1:
         raise InputDamaged(f"{source} is too short", f"{2 * SOURCES - 1} frames are timed", "name a longer video")
     return found
+
+
+def longer(sources: Sequence[Frame], count: int) -> list[Frame]:
+    """So many source frames: these, played to and fro."""
+    period = 2 * len(sources) - 2
+    return [replace(sources[min(i % period, period - i % period)], pts=2 * i) for i in range(count)]
 
 
 def write(path: Path, sources: Sequence[Frame]) -> None:

@@ -15,14 +15,19 @@ from vgan_plugin.bench import clip
 from vgan_plugin.bench.quality import psnr
 from vgan_plugin.bench.stopwatch import Stopwatch
 from vgan_plugin.bundle.store import Bundle
+from vgan_plugin.fill import fill_stream
+from vgan_plugin.gaps import interpolation_plan
 from vgan_plugin.hosts.file import Encoding, interpolate
 from vgan_plugin.media.output import NULL
 from vgan_plugin.media.reader import VideoReader
 from vgan_plugin.media.writer import VideoWriter
 from vgan_plugin.runtime.generator import RecurrentGenerator
 from vgan_plugin.runtime.session import GraphSessions, Value
+from vgan_plugin.timeline import Timeline
 from vgan_plugin.types import Frame, OpenRequest, Reference, RenderRequest
 
+_FILE = 25
+"""Source frames of a whole file."""
 _VERYFAST = Encoding("libx264", {"preset": "veryfast"}, overwrite=True)
 
 
@@ -59,6 +64,7 @@ class Ours:
         self._sessions = _Watched(bundle, device)
         self._generator = RecurrentGenerator(bundle, self._sessions)
         self._frames = frames
+        self._together = RecurrentGenerator(bundle, GraphSessions(bundle, device, lanes=None))
         self._before: Reference | None = None
         self._state: Any = None
         self._found: list[float] = []
@@ -86,6 +92,17 @@ class Ours:
             self._found.append(psnr(made.frame, self._frames[2 * place - 1]))
         self._before = now
 
+    def side_by_side(self) -> None:
+        """A frame a lane, as files are made: in order, with all that each needs."""
+        if self._together.lanes == 1:
+            return
+        frames = clip.longer(self._frames[::2], 4 * self._together.lanes + 1)
+        timeline = Timeline(tuple(frame.pts for frame in frames), frames[0].time_base)
+        plan = interpolation_plan(timeline, (), 2)
+        with self.watch.stage("side by side", len(plan.targets)):
+            for _ in fill_stream(frames, plan, self._together):
+                pass
+
     def result(self, factors: Sequence[int], *, real: bool) -> dict[str, Any]:
         """Stages, and the cost of a made frame with all it needs: at x N, one encode and remember serve N - 1."""
         stages = self.watch.results()
@@ -109,6 +126,7 @@ class Ours:
     def close(self) -> None:
         """Free the sessions."""
         self._generator.close()
+        self._together.close()
 
 
 def end_to_end(frames: Sequence[Frame], folder: Path, model: str, device: str) -> dict[str, Any]:
@@ -119,10 +137,11 @@ def end_to_end(frames: Sequence[Frame], folder: Path, model: str, device: str) -
         CPU time a made frame of everything, start and first pass included.
     """
     source, out = folder / "source.mkv", folder / "out.mkv"
-    clip.write(source, frames[::2])
+    sources = clip.longer(frames[::2], _FILE)
+    clip.write(source, sources)
     watch = Stopwatch()
     with VideoReader(source) as reader:
-        with watch.stage("decode", len(frames[::2])):
+        with watch.stage("decode", len(sources)):
             decoded = list(reader.frames())
         for _ in range(3):
             with (

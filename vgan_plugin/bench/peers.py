@@ -7,7 +7,9 @@ import importlib.util
 import subprocess
 import sys
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from fractions import Fraction
+from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -15,13 +17,14 @@ import av
 import av.filter
 import numpy as np
 
+from vgan_plugin.bench.clip import longer
 from vgan_plugin.bench.quality import psnr
 from vgan_plugin.bench.stopwatch import Stopwatch
 from vgan_plugin.errors import ExtraMissing
 from vgan_plugin.media.frames import from_av, to_av
 from vgan_plugin.pixels.colour import from_rgb, to_rgb
 from vgan_plugin.pixels.planes import pad
-from vgan_plugin.runtime.providers import Device
+from vgan_plugin.runtime.providers import Device, physical_cores
 from vgan_plugin.runtime.session import open_alone
 from vgan_plugin.types import RGB, Frame
 
@@ -30,13 +33,18 @@ _STRIDE = 64  # of RIFE's pictures
 
 
 class Peer(Protocol):
-    """Someone who makes the same frames. Each round: as many made frames as it likes, timed as ``made`` each."""
+    """Someone who makes the same frames. Each round: as many made frames as it likes, timed as ``made`` each. Where
+    several at once take less time than one after the other, ``side by side`` is what each of many takes.
+    """
 
     name: str
     watch: Stopwatch
 
     def round(self, index: int) -> None:
         """Make frames."""
+
+    def side_by_side(self) -> None:
+        """Make frames as many at once as pay, or none."""
 
     def result(self, *, real: bool) -> dict[str, Any]:
         """Name, stages, and PSNR when the frames are `real`."""
@@ -46,6 +54,9 @@ class _Base:
     def __init__(self, name: str, frames: Sequence[Frame]) -> None:
         self.name, self.frames, self.watch = name, frames, Stopwatch()
         self.found: dict[int, float] = {}
+
+    def side_by_side(self) -> None:
+        """One frame at a time is all that it can."""
 
     def judge(self, made: Frame, place: int) -> None:
         """Compare a frame made between source frames `place` and `place` + 1 with the truth, once."""
@@ -63,7 +74,9 @@ class _Rife(_Base):
     def __init__(self, name: str, frames: Sequence[Frame], graph: Path, device: Device) -> None:
         super().__init__(name, frames)
         first = pad(frames[0], _STRIDE)
-        self._run = open_alone(graph, device, {"H": first.height, "W": first.width})
+        open_it = partial(open_alone, graph, device, {"H": first.height, "W": first.width})
+        self._run, self._cores = open_it(), physical_cores()
+        self._on_one = open_it(threads=1) if device.kind == "cpu" else None
         self._before: RGB | None = None
 
     def round(self, index: int) -> None:
@@ -78,6 +91,21 @@ class _Rife(_Base):
             made = from_rgb(y[0, :, : like.height, : like.width], like, like.pts - 1, like.time_base)
         self._before = after
         self.judge(made, place)
+
+    def side_by_side(self) -> None:
+        """A frame a core, on a CPU."""
+        run = self._on_one
+        if run is None:
+            return
+        frames = longer(self.frames[::2], 4 * self._cores + 1)
+
+        def make(before: RGB, after: RGB, like: Frame) -> Frame:
+            y = run({"x": np.concatenate((before, after))[None], "t": np.array([0.5], np.float32)})[0]
+            return from_rgb(y[0, :, : like.height, : like.width], like, like.pts - 1, like.time_base)
+
+        with ThreadPoolExecutor(self._cores) as pool, self.watch.stage("side by side", len(frames) - 1):
+            pictures = [self._rgb(frame) for frame in frames]
+            list(pool.map(make, pictures, pictures[1:], frames[1:]))
 
     @staticmethod
     def _rgb(frame: Frame) -> RGB:

@@ -7,6 +7,8 @@ from typing import Any
 from xml.sax.saxutils import escape
 
 COLUMNS = ("size", "what", "ms", "p95", "CPU ms", "PSNR")
+_ABREAST = "side by side"
+_LABELS = {"made": "made frame", _ABREAST: "made frame of many, side by side"}
 _WIDTH, _BAR, _ROW = 760, 380, 22
 
 
@@ -19,13 +21,16 @@ def rows(found: Mapping[str, Any]) -> Iterator[Sequence[str]]:
         for factor in list(size["made"])[1:]:
             yield _row("", f"{name}: made frame, {factor}", size["made"][factor])
         yield _row("", f"{name}: network only, x2", size["network"]["x2"])
-        for stage, times in sorted(size["stages"].items()):
+        stages = dict(size["stages"])
+        if _ABREAST in stages:
+            yield _row("", f"{name}: {_LABELS[_ABREAST]}", stages.pop(_ABREAST))
+        for stage, times in sorted(stages.items()):
             yield _row("", f"  {stage}", times)
         for stage in ("decode", "write"):
             yield _row("", f"  {stage}", size["files"][stage])
         for peer in size["against"]:
             for stage, times in peer["stages"].items():
-                label = peer["name"] + (": made frame" if stage == "made" else f": {stage}")
+                label = f"{peer['name']}: {_LABELS.get(stage, stage)}"
                 yield _row("", label, times, peer["psnr"] if stage == "made" else None)
 
 

@@ -14,7 +14,8 @@ from collections import Counter, OrderedDict, deque
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
-from typing import Any
+from functools import partial
+from typing import Any, NoReturn
 
 from vgan_plugin.errors import PlanUnusable
 from vgan_plugin.gaps import Plan, Target
@@ -41,6 +42,21 @@ class Filled(Made):
     target: Target
     method: str
     fallback: str = ""
+
+
+@dataclass(frozen=True, eq=False)
+class Order:
+    """A target with all at hand that it is made from: `work` needs nothing else, and may be done by another thread.
+
+    Attributes:
+        target: what to make.
+        plain: what is asked, without features: for who stands in.
+        work: gives what the generator made and its frame, or raises; None where it is not asked.
+    """
+
+    target: Target
+    plain: RenderRequest
+    work: Callable[[], tuple[Made, Frame]] | None
 
 
 class _Seen:
@@ -233,6 +249,13 @@ class Engine:
         Raises:
             LookupError: a frame it needs went by and cannot be fetched.
         """
+        order = self.order(target, known, mask, seed)
+        return self.finish(order, order.work)
+
+    def order(
+        self, target: Target, known: Frame | None = None, mask: Mask | None = None, seed: int | None = None
+    ) -> Order:
+        """Bring together what a target is made from, and let go of what no later one needs. See `make`."""
         seen = [None if index is None else self._frame(index) for index in (target.a, target.b)]
         state, later = (*map(self._state, self._moments(target)), None, None)[:2]
 
@@ -253,9 +276,38 @@ class Engine:
                 later=later,
             )
 
-        filled = self._make(target, request)
+        work: Callable[[], tuple[Made, Frame]] | None = None
+        if target.method != "repeat":
+            try:
+                work = partial(_rendered, self.generator, request(self._features))
+                self.counts["render"] += 1
+            except Exception as error:  # noqa: BLE001 it is told by `finish`
+                work = partial(_raised, error)
         self._release(target)
-        return filled
+        return Order(target, request(lambda _: None), work)
+
+    def finish(self, order: Order, result: Callable[[], tuple[Made, Frame]] | None) -> Filled:
+        """What came of an order: the generator's frame, or one that stands in for it, which is said.
+
+        Args:
+            order: as `order` gave it.
+            result: gives or raises what its `work` gave or raised.
+        """
+        target, name = order.target, self.generator.info.name
+        if result is None:
+            why = "" if name == REPEAT.name else "nothing better than a repeat can be made here"
+            return _simple(REPEAT, order.plain, target, why)
+        try:
+            made, frame = result()
+        except Exception as error:  # noqa: BLE001 a generator's failure costs quality, never the video; it is told
+            why = self._tell(f"{name} failed at {float(target.pts * self.plan.time_base):.3f} s", error)
+            fallback = REPEAT if name == BLEND.name else BLEND
+            return _simple(fallback, order.plain, target, why)
+        confidence = min(1.0, max(0.0, made.confidence)) if math.isfinite(made.confidence) else 0.0
+        if confidence < self.min_confidence:
+            why = f"confidence {confidence:.3f} is below the minimum {self.min_confidence:g}"
+            return _simple(REPEAT, order.plain, target, why)
+        return Filled(frame, confidence, target, name, map=made.map)
 
     def repeat(self, target: Target, known: Frame | None = None, mask: Mask | None = None) -> Filled:
         """The nearest reference again, in place of what the generator would make."""
@@ -265,28 +317,6 @@ class Engine:
             a, b, None, target.offsets, like, target.pts, self.plan.time_base, known=known, mask=mask
         )
         return _simple(REPEAT, request, target, "")
-
-    def _make(self, target: Target, request: Callable[[Callable[[_Seen], Any]], RenderRequest]) -> Filled:
-        plain = request(lambda _: None)
-        name = self.generator.info.name
-        if target.method == "repeat":
-            why = "" if name == REPEAT.name else "nothing better than a repeat can be made here"
-            return _simple(REPEAT, plain, target, why)
-        try:
-            full = request(self._features)
-            self.counts["render"] += 1
-            made = self.generator.render(full)
-            frame = _checked(made.frame, full)
-        except Exception as error:  # noqa: BLE001 a generator's failure costs quality, never the video; it is told
-            why = self._tell(f"{name} failed at {float(target.pts * self.plan.time_base):.3f} s", error)
-            fallback = REPEAT if name == BLEND.name else BLEND
-            return _simple(fallback, plain, target, why)
-        confidence = min(1.0, max(0.0, made.confidence)) if math.isfinite(made.confidence) else 0.0
-        if confidence < self.min_confidence:
-            return _simple(
-                REPEAT, plain, target, f"confidence {confidence:.3f} is below the minimum {self.min_confidence:g}"
-            )
-        return Filled(frame, confidence, target, name, map=made.map)
 
     def _tell(self, what: str, error: Exception) -> str:
         kind = f"{type(error).__name__}: {str(error).partition(chr(10))[0]}"
@@ -359,6 +389,15 @@ def references(target: Target) -> tuple[int, ...]:
 def _simple(info: GeneratorInfo, request: RenderRequest, target: Target, why: str) -> Filled:
     made = Simple(info).render(request)
     return Filled(made.frame, made.confidence, target, info.name, why)
+
+
+def _rendered(generator: FrameGenerator, request: RenderRequest) -> tuple[Made, Frame]:
+    made = generator.render(request)
+    return made, _checked(made.frame, request)
+
+
+def _raised(error: Exception) -> NoReturn:
+    raise error
 
 
 def _checked(frame: Frame, request: RenderRequest) -> Frame:

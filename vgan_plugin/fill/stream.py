@@ -6,9 +6,11 @@ from collections import deque
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from fractions import Fraction
+from functools import partial
 
 from vgan_plugin.errors import PlanUnusable
 from vgan_plugin.fill.engine import Engine, Filled, Say, references
+from vgan_plugin.fill.lanes import Line
 from vgan_plugin.gaps import Plan
 from vgan_plugin.types import Frame, FrameGenerator
 
@@ -45,6 +47,10 @@ class Record:
         return self.pts * self.time_base
 
 
+Item = tuple[Frame, Record | None]
+"""A frame of the output, and how it was made; None: it is the source's own."""
+
+
 def fill_stream(
     frames: Iterable[Frame],
     plan: Plan,
@@ -52,11 +58,12 @@ def fill_stream(
     *,
     min_confidence: float = 0.0,
     say: Say = lambda _: None,
-) -> Iterator[tuple[Frame, Record | None]]:
+) -> Iterator[Item]:
     """The whole product in one loop: source frames in, output frames out, in order of presentation.
 
     Kept frames leave with their own planes (the same arrays) and their time in the plan's ticks; made ones come with
-    a record. Only frames that a later target needs, or that wait for one before them, are held.
+    a record. Only frames that a later target needs, or that wait for one before them, are held. What the generator can
+    make at once (`Concurrent`) is made at once, and comes out in order all the same.
 
     Args:
         frames: every source frame in presentation order.
@@ -73,45 +80,48 @@ def fill_stream(
     kept: deque[Frame] = deque()
     targets = deque(plan.targets)
     times: dict[int, int] = {}  # pts of frames that targets still refer to
-    out = seen = 0
+    seen = out = 0
     last: int | None = None
 
-    def ready(latest: int, ended: bool) -> Iterator[tuple[Frame, Record | None]]:
-        nonlocal out, last
+    def ready(latest: int, ended: bool) -> Iterator[Item]:
+        nonlocal last, out
         while kept or targets:
             target = targets[0] if targets else None
-            if target is not None and (not kept or target.pts < kept[0].pts):
-                if engine.latest(target) >= seen or (target.pts > latest and not ended):
-                    return
-                filled = engine.make(targets.popleft())
-                item: tuple[Frame, Record | None] = filled.frame, _record(filled, out, plan, times)
+            made = target is not None and (not kept or target.pts < kept[0].pts)
+            if made and (engine.latest(targets[0]) >= seen or (targets[0].pts > latest and not ended)):
+                return
+            pts = targets[0].pts if made else kept[0].pts
+            if last is not None and pts <= last:
+                raise _misfit(f"two frames of the output lie at {pts}")
+            if made:
+                line.make(engine.order(targets.popleft()), partial(_item, index=out, plan=plan, times=times))
             else:
-                item = kept.popleft(), None
-            if last is not None and item[0].pts <= last:
-                raise _misfit(f"two frames of the output lie at {item[0].pts}")
-            out, last = out + 1, item[0].pts
-            yield item
+                line.put((kept.popleft(), None))
+            out, last = out + 1, pts
+            yield from line.leave()
 
     wanted = {index for target in plan.targets for index in references(target)}
-    for index, frame in enumerate(frames):
-        if frame.time_base != plan.time_base * plan.scale:
-            raise _misfit(f"its ticks are not those of the video ({frame.time_base} s)")
-        pts = frame.pts * plan.scale
-        engine.observe(index, frame)
-        seen = index + 1
-        if index in wanted:
-            times[index] = frame.pts
-        if index not in left_out:
-            kept.append(replace(frame, pts=pts, time_base=plan.time_base))
-        yield from ready(pts, ended=False)
-    if seen != plan.frames:
-        raise _misfit(f"it has {plan.frames} frames, the video {seen}")
-    yield from ready(0, ended=True)
+    with Line[Item](engine) as line:
+        for index, frame in enumerate(frames):
+            if frame.time_base != plan.time_base * plan.scale:
+                raise _misfit(f"its ticks are not those of the video ({frame.time_base} s)")
+            pts = frame.pts * plan.scale
+            engine.observe(index, frame)
+            seen = index + 1
+            if index in wanted:
+                times[index] = frame.pts
+            if index not in left_out:
+                kept.append(replace(frame, pts=pts, time_base=plan.time_base))
+            yield from ready(pts, ended=False)
+        if seen != plan.frames:
+            raise _misfit(f"it has {plan.frames} frames, the video {seen}")
+        yield from ready(0, ended=True)
+        yield from line.leave(ended=True)
 
 
-def _record(filled: Filled, index: int, plan: Plan, times: dict[int, int]) -> Record:
+def _item(filled: Filled, index: int, plan: Plan, times: dict[int, int]) -> Item:
     target = filled.target
-    return Record(
+    return filled.frame, Record(
         index=index,
         pts=target.pts,
         time_base=plan.time_base,

@@ -11,9 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vgan_plugin.errors import InputUnsupported
-from vgan_plugin.fill import Record, Say
+from vgan_plugin.fill import Item, Record, Say
 from vgan_plugin.gaps import GapPolicy
-from vgan_plugin.hosts.live import Item, LiveFill, open_generator, tick_for
+from vgan_plugin.hosts.live import LiveFill, open_generator, tick_for
 from vgan_plugin.types import Colour, Frame, OpenRequest, PixelFormat
 
 Order = Literal["bgr", "rgb"]

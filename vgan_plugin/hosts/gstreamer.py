@@ -22,9 +22,9 @@ gi.require_version("GstVideo", "1.0")
 from gi.repository import GLib, GObject, Gst, GstVideo  # noqa: E402  the versions come first
 
 from vgan_plugin.errors import InputUnsupported, VganError  # noqa: E402
-from vgan_plugin.fill import Record  # noqa: E402
+from vgan_plugin.fill import Item, Record  # noqa: E402
 from vgan_plugin.gaps import GapPolicy  # noqa: E402
-from vgan_plugin.hosts.live import Item, LiveFill, open_generator, tick_for  # noqa: E402
+from vgan_plugin.hosts.live import LiveFill, open_generator, tick_for  # noqa: E402
 from vgan_plugin.media.layouts import Layout, layout_of, pack, unpack  # noqa: E402
 from vgan_plugin.types import Colour, Frame, FrameGenerator, OpenRequest, PixelFormat  # noqa: E402
 

@@ -13,7 +13,7 @@ from typing import Self, TypedDict, TypeVar
 from vgan_plugin.bundle import locate, store
 from vgan_plugin.detect import scan
 from vgan_plugin.errors import OutputError, TaskMissing, VganError
-from vgan_plugin.fill import Record, Say, fill_stream
+from vgan_plugin.fill import Item, Say, fill_stream
 from vgan_plugin.gaps import Event, Plan
 from vgan_plugin.hosts.pictures import PlannedPictures
 from vgan_plugin.hosts.report import Report
@@ -28,8 +28,6 @@ from vgan_plugin.types import Frame, FrameGenerator, OpenRequest
 T = TypeVar("T")
 Tick = Callable[[str, int, int], None]
 """Takes a stage (``scan``, ``make``), how many frames are done, and how many there are (0 = unknown)."""
-Items = Iterator[tuple[Frame, Record | None]]
-"""Frames of the output in order, and how each was made; None: it is the source's own."""
 
 
 @dataclass(frozen=True)
@@ -141,7 +139,9 @@ class Job:
         """
         if self._generator is None:
             facts = self.reader.facts
-            self._generator = open_generator(self.wishes.generator, self._task, (facts.height, facts.width))
+            lanes = 1 if self._task == "inpaint" else None  # there each frame is made from the one before
+            size = facts.height, facts.width
+            self._generator = open_generator(self.wishes.generator, self._task, size, lanes=lanes)
         return self._generator
 
     def look(self) -> tuple[Timeline, list[Event]]:
@@ -208,7 +208,7 @@ class Job:
 
     def make(
         self,
-        items: Callable[[Iterator[Frame], FrameGenerator], Items],
+        items: Callable[[Iterator[Frame], FrameGenerator], Iterator[Item]],
         generator: FrameGenerator | None = None,
         *,
         rate: Fraction,
@@ -258,18 +258,21 @@ class Job:
             self.note(line)
 
 
-def open_generator(request: OpenRequest | None, task: str, size: tuple[int, int] | None) -> FrameGenerator:
+def open_generator(
+    request: OpenRequest | None, task: str, size: tuple[int, int] | None, *, lanes: int | None = 1
+) -> FrameGenerator:
     """The generator for a job; the caller closes it.
 
     Args:
         request: which; None = ours, where it runs best.
         task: what it must be made for.
         size: (height, width) of the frames to come; None = not known.
+        lanes: see `OpenRequest`.
 
     Raises:
         VganError: it cannot be opened, or was not made for the task.
     """
-    generator = get_plugin_manager().open_generator(replace(request or OpenRequest(), size=size))
+    generator = get_plugin_manager().open_generator(replace(request or OpenRequest(), size=size, lanes=lanes))
     if task not in generator.info.tasks:
         generator.close()
         raise TaskMissing(

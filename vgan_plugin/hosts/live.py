@@ -17,15 +17,13 @@ from functools import cached_property
 
 from vgan_plugin.detect import resolve
 from vgan_plugin.errors import InputUnsupported, PlanUnusable, TaskMissing
-from vgan_plugin.fill import Engine, Filled, Record, Say
+from vgan_plugin.fill import Engine, Filled, Item, Line, Record, Say
 from vgan_plugin.gaps import Event, GapPolicy, Plan, Target, Unrepaired
 from vgan_plugin.hookspecs import PlanRequest
 from vgan_plugin.plugins import get_plugin_manager
 from vgan_plugin.timeline import Grid, Timeline
 from vgan_plugin.types import Frame, FrameGenerator, OpenRequest
 
-Item = tuple[Frame, Record | None]
-"""A frame of the output, and how it was made (None: it is the source's own)."""
 SHORTEST, LONGEST = 24, 240
 """Frames: a gap of the first many is always made, one of more than the second never, whatever one second holds."""
 _FAST = 125
@@ -34,18 +32,21 @@ _BEHIND = 2
 """Frames kept behind a chain's start, so that a gap finds both references of a prediction."""
 
 
-def open_generator(request: OpenRequest | None, task: str, size: tuple[int, int] | None = None) -> FrameGenerator:
+def open_generator(
+    request: OpenRequest | None, task: str, size: tuple[int, int] | None = None, *, lanes: int | None = 1
+) -> FrameGenerator:
     """The generator for a stream, opened before its first frame; the caller closes it.
 
     Args:
         request: which generator, model and device; None = ours, where it runs best.
         task: what it must be able to do, such as ``fill``.
         size: (height, width) of the frames to come, where that is known.
+        lanes: see `OpenRequest`.
 
     Raises:
         VganError: it cannot be opened, or was not made for the task.
     """
-    generator = get_plugin_manager().open_generator(replace(request or OpenRequest(), size=size))
+    generator = get_plugin_manager().open_generator(replace(request or OpenRequest(), size=size, lanes=lanes))
     if task not in generator.info.tasks:
         generator.close()
         raise TaskMissing(
@@ -100,15 +101,22 @@ class Live(ABC):
         self._keep = generator.block + generator.lead + _BEHIND
         self._plan = Plan(Fraction(1, 25), 0, Fraction(1, 25))
         self._engine = Engine(self._plan, generator, self._frames.__getitem__, min_confidence=min_confidence, say=say)
+        self._line = Line[Item](self._engine)
         self.events: list[Event] = []
         self.unrepaired: list[Unrepaired] = []
         self.frames_in = self.frames_out = 0
+        self._numbered = 0  # frames that have left or stand in line
         self._last_out: int | None = None
 
     @property
-    @abstractmethod
     def latency(self) -> int:
         """How many frames later than its own a frame of the source leaves, at most."""
+        return self._delay + self._line.longest
+
+    @property
+    @abstractmethod
+    def _delay(self) -> int:
+        """After how many further frames all is decided about a frame, at most."""
 
     @property
     def held(self) -> int:
@@ -134,6 +142,7 @@ class Live(ABC):
                 else:
                     self._say(f"{event.kind} at {float(event.time):.3f} s was seen too late: it is left as it is")
         yield from self._advance(ended=False)
+        yield from self._leave()
 
     def finish(self) -> Iterator[Item]:
         """The stream has ended: give everything that is left. Exhaust the answer."""
@@ -142,6 +151,11 @@ class Live(ABC):
         for detector in self._detectors:
             self._told.extend(detector.finish())
         yield from self._advance(ended=True)
+        yield from self._leave(ended=True)
+
+    def close(self) -> None:
+        """The stream goes no further: drop what is being made. Before the generator is closed."""
+        self._line.close()
 
     @abstractmethod
     def _advance(self, *, ended: bool) -> Iterator[Item]: ...
@@ -212,28 +226,46 @@ class Live(ABC):
             if self._done < event.last + oldest <= last:
                 self.events.append(replace(event, first=event.first + oldest, last=event.last + oldest))
 
-    def _out(self, frame: Frame, filled: Filled | None = None) -> Item:
-        if self._last_out is not None and frame.pts <= self._last_out:
-            raise PlanUnusable(
-                "The plan does not fit the stream", f"two frames lie at {frame.pts}", "leave out the plugin that plans"
-            )
-        self._last_out = frame.pts
-        record = None
-        if filled is not None:
-            target = filled.target
-            record = Record(
-                index=self.frames_out,
+    def _leave(self, *, ended: bool = False) -> Iterator[Item]:
+        for item in self._line.leave(ended=ended):
+            self.frames_out += 1
+            yield item
+
+    def _keep_frame(self, frame: Frame) -> Iterator[Item]:
+        """A frame of the source leaves, as soon as those before it have."""
+        self._next_out(frame.pts)
+        self._line.put((frame, None))
+        yield from self._leave()
+
+    def _make(self, target: Target) -> Iterator[Item]:
+        """A frame is made, and leaves."""
+        index, times = self._next_out(target.pts), tuple(self._frames[i].pts for i, _ in target.references)
+
+        def item(filled: Filled) -> Item:
+            return filled.frame, Record(
+                index=index,
                 pts=target.pts,
-                time_base=self._plan.time_base,
+                time_base=filled.frame.time_base,
                 method=filled.method,
-                references=tuple(self._frames[index].pts for index, _ in target.references),
+                references=times,
                 offsets=tuple(offset for _, offset in target.references),
                 confidence=filled.confidence,
                 why=target.why,
                 fallback=filled.fallback,
             )
-        self.frames_out += 1
-        return frame, record
+
+        self._line.make(self._engine.order(target), item)
+        yield from self._leave()
+
+    def _next_out(self, pts: int) -> int:
+        """Number of the next frame of the output, which lies there."""
+        if self._last_out is not None and pts <= self._last_out:
+            raise PlanUnusable(
+                "The plan does not fit the stream", f"two frames lie at {pts}", "leave out the plugin that plans"
+            )
+        self._last_out, index = pts, self._numbered
+        self._numbered += 1
+        return index
 
     def _forget(self, last: int) -> None:
         """All is decided up to there: let go of what no later frame can be made from."""
@@ -288,7 +320,7 @@ class LiveFill(Live):
         self._limit = self._policy.max_gap and min(self._policy.max_gap, LONGEST)
 
     @property
-    def latency(self) -> int:
+    def _delay(self) -> int:
         """The detectors' look-ahead, the longest gap that is made, and the frame after it."""
         return self._sees + 1 + (self._limit or _one_second(1 / self._rate if self._rate else Fraction(1, 25)))
 
@@ -354,15 +386,11 @@ class LiveFill(Live):
         for index in kept:
             frame = self._frames[index]
             while targets and targets[0].pts < frame.pts:
-                yield self._made(targets.popleft())
+                yield from self._make(targets.popleft())
             if index not in left_out:
-                yield self._out(frame)
+                yield from self._keep_frame(frame)
         while targets:
-            yield self._made(targets.popleft())
-
-    def _made(self, target: Target) -> Item:
-        filled = self._engine.make(target)
-        return self._out(filled.frame, filled)
+            yield from self._make(targets.popleft())
 
 
 def stream(frames: Iterable[Frame], live: Live) -> Iterator[Item]:

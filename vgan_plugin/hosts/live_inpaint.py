@@ -7,9 +7,9 @@ from dataclasses import replace
 from fractions import Fraction
 
 from vgan_plugin.errors import MaskUnusable
-from vgan_plugin.fill import Inpainter, Say, Scene
+from vgan_plugin.fill import Inpainter, Item, Say, Scene
 from vgan_plugin.fill.background import around
-from vgan_plugin.hosts.live import Item, Live
+from vgan_plugin.hosts.live import Live
 from vgan_plugin.hosts.masks import Holes, pictures_in, survey
 from vgan_plugin.timeline import Timeline
 from vgan_plugin.types import FrameGenerator, Mask
@@ -49,7 +49,7 @@ class LiveInpaint(Live):
             self._inpainter = Inpainter(scene, masks.mask, generator, min_confidence=min_confidence, say=say)
 
     @property
-    def latency(self) -> int:
+    def _delay(self) -> int:
         """The detectors' look-ahead, for cuts, and how far the search for what is hidden looks into the future."""
         return self._sees + (self._inpainter.latency if self._inpainter is not None else 0)
 

@@ -6,9 +6,9 @@ from collections.abc import Iterator
 from dataclasses import replace
 from fractions import Fraction
 
-from vgan_plugin.fill import Say
+from vgan_plugin.fill import Item, Say
 from vgan_plugin.gaps import Target, interpolation_plan
-from vgan_plugin.hosts.live import Item, Live
+from vgan_plugin.hosts.live import Live
 from vgan_plugin.timeline import Timeline, rounding_tolerance
 from vgan_plugin.types import Frame, FrameGenerator
 
@@ -46,7 +46,7 @@ class LiveInterpolation(Live):
         self._ready = False
 
     @property
-    def latency(self) -> int:
+    def _delay(self) -> int:
         """The detectors' look-ahead, and two frames after."""
         return self._sees + 2
 
@@ -75,25 +75,25 @@ class LiveInterpolation(Live):
         a, b = self._frames[index], self._frames[index + 1]
         cut = index + 1 in self._plan.cuts
         if self._factor is not None:
-            yield self._kept(a)
+            yield from self._kept(a)
             for j in range(1, self._factor):
                 pts = a.pts * self._factor + (b.pts - a.pts) * j
-                yield self._between(index, Fraction(j, self._factor), pts, cut=cut)
+                yield from self._between(index, Fraction(j, self._factor), pts, cut=cut)
             return
         while (time := self._time()) < b.pts:
             if b.pts - time <= min(self._tolerance, time - a.pts):
                 return  # it is the next frame's own
             self._next += 1
             if abs(time - a.pts) <= self._tolerance:
-                yield self._kept(a)
+                yield from self._kept(a)
             else:
                 position = (time - a.pts) / (b.pts - a.pts)
-                yield self._between(index, position, int(time * self._plan.scale), cut=cut)
+                yield from self._between(index, position, int(time * self._plan.scale), cut=cut)
 
     def _end(self, index: int) -> Iterator[Item]:
         frame = self._frames[index]
         if self._factor is not None or abs(self._time() - frame.pts) <= self._tolerance:
-            yield self._kept(frame)
+            yield from self._kept(frame)
 
     @property
     def _ticks(self) -> Fraction:
@@ -111,14 +111,13 @@ class LiveInterpolation(Live):
         assert self._first is not None  # noqa: S101 - there are frames
         return self._first.pts + self._next * self._ticks
 
-    def _kept(self, frame: Frame) -> Item:
+    def _kept(self, frame: Frame) -> Iterator[Item]:
         scale = self._plan.scale
-        return self._out(replace(frame, pts=frame.pts * scale, time_base=self._plan.time_base))
+        return self._keep_frame(replace(frame, pts=frame.pts * scale, time_base=self._plan.time_base))
 
-    def _between(self, index: int, position: Fraction, pts: int, *, cut: bool) -> Item:
+    def _between(self, index: int, position: Fraction, pts: int, *, cut: bool) -> Iterator[Item]:
         if cut:
             target = Target(pts, index, None, (-position, Fraction(0)), why="rate", method="repeat")
         else:
             target = Target(pts, index, index + 1, (-position, 1 - position), why="rate")
-        filled = self._engine.make(target)
-        return self._out(filled.frame, filled)
+        return self._make(target)

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterable
+from contextlib import closing
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from pathlib import Path
 from typing import BinaryIO, Literal, TypedDict, Unpack
 
 from vgan_plugin.errors import InputDamaged, InputError, InputMissing, InputUnsupported
-from vgan_plugin.fill import Say
+from vgan_plugin.fill import Item, Say
 from vgan_plugin.gaps import GapPolicy, interpolation_plan
-from vgan_plugin.hosts.live import Item, Live, LiveFill, open_generator
+from vgan_plugin.hosts.live import Live, LiveFill, open_generator
 from vgan_plugin.hosts.live_inpaint import LiveInpaint, StreamMasks
 from vgan_plugin.hosts.live_rate import LiveInterpolation
 from vgan_plugin.hosts.masks import Holes
@@ -191,10 +192,12 @@ def _run(
         raise InputUnsupported(
             "The stream has no frame rate", "its header says F0:0 or nothing", "tell it upstream: ffmpeg -r 25 -i IN"
         )
-    generator = open_generator(wishes.generator, task, (header.height, header.width))
-    try:
-        known = _Known(rate=rate, timeline=timeline, min_confidence=wishes.min_confidence, say=wishes.say)
-        live = make(generator, header, known)
+    lanes = 1 if task == "inpaint" else None  # there each frame is made from the one before
+    known = _Known(rate=rate, timeline=timeline, min_confidence=wishes.min_confidence, say=wishes.say)
+    with (
+        closing(open_generator(wishes.generator, task, (header.height, header.width), lanes=lanes)) as generator,
+        closing(make(generator, header, known)) as live,
+    ):
         report = Report(STREAM, STREAM, 0, Fraction(1), Fraction(1), live.events, live.unrepaired)
         report.notes.append(f"one pass: a frame leaves at most {live.latency} frames after it came")
         frames = _frames(reader, 1 / rate, timeline, done := Piped(report), wishes.say)
@@ -216,8 +219,6 @@ def _run(
             writer.write(live.push(frame))
         writer.write(live.finish())
         report.ran(generator)
-    finally:
-        generator.close()
     report.frames_in, report.frames_out = live.frames_in, live.frames_out
     if not live.frames_in:
         raise InputDamaged(

@@ -10,9 +10,9 @@ from itertools import chain, takewhile
 import av
 
 from vgan_plugin.errors import InputUnsupported
-from vgan_plugin.fill import Record, Say
+from vgan_plugin.fill import Item, Record, Say
 from vgan_plugin.gaps import GapPolicy
-from vgan_plugin.hosts.live import Item, LiveFill, open_generator
+from vgan_plugin.hosts.live import LiveFill, open_generator
 from vgan_plugin.media.frames import frac, from_av, to_av
 from vgan_plugin.media.layouts import SCALED
 from vgan_plugin.media.times import increasing, notes

@@ -74,7 +74,7 @@ def fill(
             for event in plan.events
             if event.boxes
         )
-        opening = OpenRequest(generator, model, device, size=(clip.height, clip.width))
+        opening = OpenRequest(generator, model, device, size=(clip.height, clip.width), lanes=None)
         return Planned(source, plan, lambda: opened(opening, "fill"), min_confidence, _logger()).node(source.node.fps)
 
 
@@ -111,7 +111,7 @@ def interpolate(
         source = _looked_at(clip)
         cuts = [event.first for event in source.events if event.kind == "cut"]
         plan = interpolation_plan(source.timeline, cuts, factor, rate)
-        opening = OpenRequest(generator, model, device, size=(clip.height, clip.width))
+        opening = OpenRequest(generator, model, device, size=(clip.height, clip.width), lanes=None)
         return Planned(source, plan, lambda: opened(opening, "interpolate"), min_confidence, _logger()).node(
             rate if rate is not None else source.node.fps * factor, None if rate is None else 1 / rate
         )
@@ -186,7 +186,7 @@ def extend(
         source = _looked_at(clip)
         cuts = [event.first for event in source.events if event.kind == "cut"]
         plan = extension_plan(source.timeline, cuts, count, before=before)
-        opening = OpenRequest(generator, model, device, size=(clip.height, clip.width))
+        opening = OpenRequest(generator, model, device, size=(clip.height, clip.width), lanes=None)
         return Planned(source, plan, lambda: opened(opening, "predict"), min_confidence, _logger()).node(
             source.node.fps, source.timeline.period_seconds
         )

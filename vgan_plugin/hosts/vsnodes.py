@@ -7,6 +7,7 @@ import weakref
 from bisect import bisect_right
 from collections import OrderedDict
 from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import replace
 from fractions import Fraction
 from typing import Any
@@ -15,11 +16,11 @@ import numpy as np
 import vapoursynth as vs
 
 from vgan_plugin.errors import MaskUnusable, TaskMissing
-from vgan_plugin.fill import Engine, Filled, Inpainter, Record, Say, Scene, Steps, start_of
+from vgan_plugin.fill import Engine, Filled, Inpainter, Order, Record, Say, Scene, Steps, start_of
 from vgan_plugin.gaps import Plan, Target
 from vgan_plugin.hosts.vsframes import Clip, duration_of
 from vgan_plugin.plugins import get_plugin_manager
-from vgan_plugin.types import Frame, FrameGenerator, GeneratorInfo, Made, Mask, OpenRequest, RenderRequest
+from vgan_plugin.types import Concurrent, Frame, FrameGenerator, GeneratorInfo, Made, Mask, OpenRequest, RenderRequest
 
 _FRAME_ONLY = frozenset({"_PictType", "_DurationNum", "_DurationDen", "_AbsoluteTime", "_Combed"})
 """Properties that say something of one frame only: a made frame does not have them from its reference."""
@@ -56,6 +57,13 @@ class Planned:
         self._targets = {target.pts: k for k, target in enumerate(plan.targets)}
         self._newest = -1
         self._made: OrderedDict[int, Filled] = OrderedDict()
+        self._begun: dict[int, tuple[Order, Future[tuple[Made, Frame]] | None]] = {}
+        self._lanes = 1
+        if self._engine is not None and isinstance(self._engine.generator, Concurrent):
+            self._lanes = self._engine.generator.lanes
+        self._pool: ThreadPoolExecutor | None = None
+        if self._lanes > 1:
+            self._pool = ThreadPoolExecutor(self._lanes, "vgan-lane")  # its threads end with it
         self._last: Fraction | None = None
 
     def node(self, fps: Fraction, last: Fraction | None = None) -> vs.VideoNode:
@@ -105,18 +113,39 @@ class Planned:
         return out
 
     def _make(self, k: int) -> Filled:
-        """Target k of the plan. Threads ask in almost the right order: those just before it are made first and kept."""
-        assert self._engine is not None  # noqa: S101 - there are targets
+        """Target k of the plan. Threads ask in almost the right order: those just before it are made first and kept.
+        Where several can be made at once, those after it are begun with.
+        """
         if k in self._made:
             self._made.move_to_end(k)
             return self._made[k]
-        threads = self._core.num_threads
-        for j in range(self._newest + 1 if self._newest < k <= self._newest + threads else k, k + 1):
-            self._made[j] = replace(self._engine.make(self._plan.targets[j]), map=None)
+        threads, last = self._core.num_threads, k
+        if self._newest < k <= self._newest + threads:
+            wanted = range(self._newest + 1, k + 1)
+            last = min(k + self._lanes, len(self._plan.targets)) - 1
+        else:
+            wanted = range(k, k + 1)
+            self._begun.clear()
+        for j in range(wanted[0], last + 1):
+            self._begin(j)
+        for j in wanted:
+            self._made[j] = self._finished(j)
         self._newest = k
         while len(self._made) > threads + _KEPT:
             self._made.popitem(last=False)
         return self._made[k]
+
+    def _begin(self, k: int) -> None:
+        assert self._engine is not None  # noqa: S101 - there are targets
+        if k not in self._begun and k not in self._made:
+            order = self._engine.order(self._plan.targets[k])
+            begun = None if self._pool is None or order.work is None else self._pool.submit(order.work)
+            self._begun[k] = order, begun
+
+    def _finished(self, k: int) -> Filled:
+        assert self._engine is not None  # noqa: S101 - there are targets
+        order, made = self._begun.pop(k)
+        return replace(self._engine.finish(order, order.work if made is None else made.result), map=None)
 
     def _shown_instead(self, target: Target) -> int:
         """Source index of the frame that a player shows where a made one stands."""
@@ -299,10 +328,13 @@ def _set(out: vs.VideoFrame, props: Mapping[str, Any]) -> None:
 
 
 class _Shared:
-    """A generator that several clips use: one call at a time, closed when the last clip is gone."""
+    """A generator that several clips use, as many calls at once as it may have; closed when the last clip is gone."""
 
     def __init__(self, inner: FrameGenerator) -> None:
-        self._inner, self._lock = inner, threading.Lock()
+        self._inner = inner
+        self.lanes = inner.lanes if isinstance(inner, Concurrent) else 1
+        self._lock = threading.BoundedSemaphore(self.lanes)
+        self._alone = threading.Lock() if self.lanes > 1 else self._lock
         self.info: GeneratorInfo = inner.info
         self.block, self.lead = inner.block, inner.lead
         self._finalizer = weakref.finalize(self, inner.close)
@@ -312,15 +344,15 @@ class _Shared:
         return self._inner.provenance
 
     def encode(self, frame: Frame, valid: Mask | None = None) -> Any:
-        with self._lock:
+        with self._alone:
             return self._inner.encode(frame, valid)
 
     def remember(self, features: Any, previous: Any, dt: Fraction, state: Any) -> Any:
-        with self._lock:
+        with self._alone:
             return self._inner.remember(features, previous, dt, state)
 
     def render(self, request: RenderRequest) -> Made:
-        with self._lock:
+        with self._lock:  # of one lane: nobody encodes meanwhile
             return self._inner.render(request)
 
     def close(self) -> None:

@@ -1,4 +1,5 @@
-"""One queue of work a CUDA device: graphs, uploads and downloads stand in it in turn, and the host goes on meanwhile.
+"""A generator's queue of work on a CUDA device: graphs, uploads and downloads stand in it in turn, and the host goes on
+meanwhile. Two generators have two, which the device works on at once.
 
 What is in a stream starts when all before it is done, so that a place on the device may be written to again as soon as
 whatever reads it is queued. Only host memory needs care: an upload reads it later. It lies in a ring of page-locked
@@ -11,7 +12,7 @@ from __future__ import annotations
 import ctypes
 import re
 import sys
-from functools import cache
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -45,7 +46,7 @@ class Stream:
         self.handle = handle.value or 0
         self._ring = [_Place(self) for _ in range(places)]
         self._next = 0
-        self._landing = _Place(self)
+        self._landings: list[_Place] = []
 
     def upload(self, array: NDArray[Any], address: int) -> None:
         """Queue a copy to device memory. The array may change at once.
@@ -61,19 +62,40 @@ class Stream:
         self._copy(address, place.address, array.nbytes, _UP)
         place.mark()
 
-    def download(self, address: int, shape: tuple[int, ...], dtype: np.dtype[Any]) -> NDArray[Any]:
-        """Wait for everything queued so far, then copy from device memory.
+    def download(self, address: int, shape: tuple[int, ...], dtype: np.dtype[Any]) -> Callable[[], NDArray[Any]]:
+        """Queue a copy from device memory, which comes after everything queued so far.
+
+        Returns: waits for it, and gives it; raises as this does.
 
         Raises:
             RuntimeError: CUDA refuses, or an earlier piece of work failed.
         """
         self._use()
         size = int(np.prod(shape, dtype=np.int64)) * dtype.itemsize
-        held = self._landing.hold(size)
-        self._copy(self._landing.address, address, size, _DOWN)
-        self._landing.mark()
-        self._landing.wait()
-        return held.copy().view(dtype).reshape(shape)
+        place = self._landings.pop() if self._landings else _Place(self)
+        held = place.hold(size)
+        self._copy(place.address, address, size, _DOWN)
+        place.mark()
+
+        def landed() -> NDArray[Any]:
+            self._use()
+            place.wait()
+            found = held.copy().view(dtype).reshape(shape)
+            self._landings.append(place)
+            return found
+
+        return landed
+
+    def close(self) -> None:
+        """Free everything. Nobody uses it any more.
+
+        Raises:
+            RuntimeError: CUDA refuses.
+        """
+        self._use()
+        for place in (*self._ring, *self._landings):
+            place.free()
+        self._call("cudaStreamDestroy", ctypes.c_void_p(self.handle))
 
     def wait(self) -> None:
         """Until everything queued is done.
@@ -126,6 +148,12 @@ class _Place:
         held: NDArray[np.uint8] = np.ctypeslib.as_array((ctypes.c_uint8 * size).from_address(self.address))
         return held
 
+    def free(self) -> None:
+        """Give the memory back."""
+        self._stream._call("cudaEventDestroy", self._event)
+        if self._memory.value:
+            self._stream._call("cudaFreeHost", self._memory)
+
     def mark(self) -> None:
         """A copy that uses it was queued just now."""
         self._stream._call("cudaEventRecord", self._event, ctypes.c_void_p(self._stream.handle))
@@ -138,9 +166,8 @@ class _Place:
             self._busy = False
 
 
-@cache
 def stream(index: int) -> Stream | str:
-    """The stream of a device, one a process: all that runs there stands in it. A text: why there is none."""
+    """A stream of a device. A text: why there is none."""
     major = (re.findall(r"\d+", str(onnxruntime.cuda_version)) or [""])[0]
     name = f"cudart64_{major}.dll" if sys.platform == "win32" else f"libcudart.so.{major}"
     try:

@@ -48,7 +48,7 @@ def open_recurrent(request: OpenRequest, extra: Iterable[Path] = ()) -> Recurren
     """Open the bundle a request names, on the device it names.
 
     Args:
-        request: model, device, precision, threads.
+        request: model, device, precision, threads, lanes.
         extra: more folders to look for the model in, those that plugins give.
 
     Raises:
@@ -56,7 +56,7 @@ def open_recurrent(request: OpenRequest, extra: Iterable[Path] = ()) -> Recurren
         DeviceMissing: the device was asked for by name and is not there.
     """
     bundle = store.load(locate.find(request.model, extra))
-    sessions = GraphSessions(bundle, request.device, request.threads, request.precision)
+    sessions = GraphSessions(bundle, request.device, request.threads, request.precision, lanes=request.lanes)
     generator = RecurrentGenerator(bundle, sessions)
     if request.size is not None:
         generator.prepare(*request.size)
@@ -86,6 +86,15 @@ class RecurrentGenerator:
     def provenance(self) -> Mapping[str, Any]:
         """What really runs: model, provider, device, node counts."""
         return self._sessions.provenance
+
+    @property
+    def lanes(self) -> int:
+        """How many frames may be made at once; it may be lowered before the first one."""
+        return self._sessions.lanes
+
+    @lanes.setter
+    def lanes(self, count: int) -> None:
+        self._sessions.lanes = count
 
     def prepare(self, height: int, width: int) -> None:
         """Load every graph for frames of this size, so that one that cannot run is an error now.

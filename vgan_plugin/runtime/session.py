@@ -69,8 +69,12 @@ _ERRORS = (
 )
 _FULL = re.compile(r"out of memory|failed to allocate|bad[ _]alloc|allocation failed|ALLOC_FAILED", re.IGNORECASE)
 """What ONNX Runtime, CUDA, cuBLAS and cuDNN say when there is no memory left."""
+_QUEUED = 2
+"""Frames that are made at once on a GPU: one is waited for while the next one's graphs are being started."""
 _locks: defaultdict[str, threading.Lock] = defaultdict(threading.Lock)
-"""One lock a device for the whole process: each run uses all of it, so two at once would only be slower."""
+"""One lock a device for the whole process: a run uses all of it, so two at once would only be slower. On a CPU with
+several lanes a run uses its share, and the lock is for opening graphs alone.
+"""
 
 
 class GraphSessions:
@@ -82,6 +86,7 @@ class GraphSessions:
         precision: what the graphs compute in, ``fp32`` or ``fp16``.
         graphs: their signatures.
         threads: CPU threads a session uses.
+        lanes: how many runs there may be at once, which share the threads; may be lowered before the first run.
     """
 
     def __init__(
@@ -91,6 +96,7 @@ class GraphSessions:
         threads: int | None = None,
         precision: str | None = None,
         sizes: int = 3,
+        lanes: int | None = 1,
     ) -> None:
         """Choose the device; nothing is loaded yet.
 
@@ -101,6 +107,7 @@ class GraphSessions:
             precision: what to compute in; None = what the device is fastest in, if the bundle has such graphs. The CPU
                 computes halves in single precision, and rounds them: that is slower, and shows what a GPU gives.
             sizes: how many sizes stay loaded; the least recently used one goes.
+            lanes: runs that callers will have at once; None = as many as pay: on the CPU one a thread.
 
         Raises:
             BundleError: the bundle has no graphs of that precision.
@@ -121,6 +128,8 @@ class GraphSessions:
         self._added: dict[str, bytes] = {}
         self._asked = threads
         self.threads = threads or physical_cores()
+        most = self.threads if self.device.kind == "cpu" else _QUEUED
+        self.lanes = most if lanes is None else min(lanes, most)
         self._kept = sizes
         self._sessions: OrderedDict[tuple[int, int], dict[tuple[str, int], Run]] = OrderedDict()
         self._nodes: dict[str, Counter[str]] = {}
@@ -170,6 +179,7 @@ class GraphSessions:
         sizes = _sizes(graph, spec, inputs, size)
         with self._lock:
             run = self._session(graph, sizes)
+        with self._turn:
             try:
                 outputs = run({t.name: self._placed(inputs[t.name], t) for t in spec.inputs})
             except _ERRORS as error:
@@ -178,6 +188,10 @@ class GraphSessions:
             if tuple(_shape(value)) != tensor.resolve(sizes):
                 raise _not_as_said(graph, f"output {tensor.name!r} came out as {_shape(value)}")
         return {tensor.name: value for tensor, value in zip(spec.outputs, outputs, strict=True)}
+
+    @property
+    def _turn(self) -> contextlib.AbstractContextManager[object]:
+        return contextlib.nullcontext() if self.device.kind == "cpu" and self.lanes > 1 else self._lock
 
     def to_numpy(self, value: Value) -> NDArray[Any]:
         """A value as a NumPy array in host memory.
@@ -191,7 +205,8 @@ class GraphSessions:
             dtype = np.dtype(_DTYPES[value.data_type()])
             try:
                 with self._lock:
-                    return self._stream.download(value.data_ptr(), tuple(value.shape()), dtype)
+                    landed = self._stream.download(value.data_ptr(), tuple(value.shape()), dtype)
+                return landed()  # others queue their work meanwhile
             except _ERRORS as error:
                 raise self._failed("A graph", error) from error
         array: NDArray[Any] = value.numpy()
@@ -242,6 +257,7 @@ class GraphSessions:
                 "nodes": dict(nodes),
                 "elsewhere": dict(elsewhere.most_common()),
                 "threads": self.threads,
+                "lanes": self.lanes,
                 "fallback": self.device.fallback,
             },
         }
@@ -253,6 +269,10 @@ class GraphSessions:
                 self.wait()
             self._sessions.clear()
             self._constants.clear()
+            if self._stream is not None:
+                with contextlib.suppress(RuntimeError):  # of a device that is lost
+                    self._stream.close()
+                self._stream = None
 
     def _session(self, graph: str, sizes: Mapping[str, int]) -> Run:
         size = (sizes["H"], sizes["W"])
@@ -271,9 +291,11 @@ class GraphSessions:
     def _open(self, graph: str, sizes: Mapping[str, int]) -> Run:
         spec = self.graphs[graph]
         fixed = {expression: sizes[symbol] // divisor for expression, (symbol, divisor) in spec.symbols.items()}
+        self.threads = self._asked or physical_cores()
         if self._asked is None:
             work = self.bundle.manifest.gflop_per_megapixel * sizes["H"] * sizes["W"] / 1e6
-            self.threads = physical_cores() if work > _LITTLE else 1
+            self.threads = self.threads if work > _LITTLE else 1
+        self.threads = max(1, self.threads // self.lanes)
         options = _options(self.threads, fixed)
         options.enable_mem_pattern = not self.device.captures
         # Without any file given from memory, ONNX Runtime would look for external weights in the working directory.

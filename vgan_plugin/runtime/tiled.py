@@ -56,6 +56,7 @@ def fitted(
     notes: list[str] = []
     free = _free(name)
     most = size[0] * size[1] if free is None else int(SHARE * free / BYTES_A_PIXEL)
+    generator.lanes = max(1, min(generator.lanes, most // (size[0] * size[1])))
     while True:
         cut = grid(*size, max(most, SMALLEST))
         if len(cut.tiles) == 1 and not notes and name == "cpu":
@@ -65,6 +66,7 @@ def fitted(
             _rehearse(generator, cut)
         except OutOfMemory as error:
             notes.append(f"{_words(cut)} did not fit into {name} ({error.why})")
+            generator.lanes = 1
             most = cut.largest[0] * cut.largest[1] // 2
             if most >= SMALLEST:
                 continue
@@ -72,6 +74,7 @@ def fitted(
             if name == "cpu":
                 raise
             generator, name, most = open_on("cpu"), "cpu", size[0] * size[1]
+            generator.lanes = 1
             continue
         return generator if len(cut.tiles) == 1 and not notes else Tiled(generator, cut, size, free, notes)
 
