@@ -26,12 +26,13 @@ _NOT_CAPTURED = -1
 
 
 def upload(value: NDArray[Any], device: Device, stream: Stream | None, place: OrtValue | None = None) -> OrtValue:
-    """A copy of an array on the device, in `place` if that is given. With a stream it stands in line there."""
+    """A copy of an array on the device, in `place` if that is given, of which the stream knows what reads it."""
+    used = place is not None
     place = place or OrtValue.ortvalue_from_shape_and_type(list(value.shape), value.dtype, *device.memory)
     if stream is None:
         place.update_inplace(np.ascontiguousarray(value))
     else:
-        stream.upload(value, place.data_ptr())
+        stream.upload(value, place.data_ptr(), used=used)
     return place
 
 
@@ -78,6 +79,8 @@ class Bound:
             places = tuple(value.data_ptr() for value in (*given, *outputs))
             options.add_run_config_entry("gpu_graph_id", str(self._graph_of(places)))
         self._session.run_with_iobinding(binding, options)
+        if self._stream is not None:
+            self._stream.ran(place.data_ptr() for place in self._places.values())
         return outputs
 
     def _placed(self, name: str, value: NDArray[Any] | OrtValue) -> OrtValue:

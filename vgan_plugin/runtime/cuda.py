@@ -1,10 +1,11 @@
-"""A generator's queue of work on a CUDA device: graphs, uploads and downloads stand in it in turn, and the host goes on
-meanwhile. Two generators have two, which the device works on at once.
+"""A generator's queue of work on a CUDA device: the host goes on while it is done. Two generators have two, which the
+device works on at once.
 
-What is in a stream starts when all before it is done, so that a place on the device may be written to again as soon as
-whatever reads it is queued. Only host memory needs care: an upload reads it later. It lies in a ring of page-locked
-places, each with an event that says when it may be filled again. The host waits for a place of the ring, and for what
-it downloads; nowhere else.
+Graphs stand in one stream, in turn; what goes up and what comes down has a stream of its own, so that copies overlap
+with graphs. An upload waits for the run that last read where it goes to, graphs wait for the uploads before them, and a
+download for the graphs before it: for each there is an event, and the host waits for none of them. Of host memory an
+upload reads later, and a download writes: it lies in page-locked places, each with an event that says when it may be
+used again. The host waits for a place of the ring, and for what it downloads; nowhere else.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from __future__ import annotations
 import ctypes
 import re
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import numpy as np
@@ -27,12 +28,15 @@ _NO_TIMING = 2  # an event that measures nothing, and costs less
 
 
 class Stream:
-    """A stream of one device.
+    """The streams of a generator on one device.
 
     Args:
         library: the CUDA runtime, as ctypes loads it.
         index: which device.
         places: uploads on their way at once.
+
+    Attributes:
+        handle: of the stream in which the graphs stand.
 
     Raises:
         RuntimeError: CUDA refuses.
@@ -41,15 +45,21 @@ class Stream:
     def __init__(self, library: Any, index: int, places: int = PLACES) -> None:
         self._library, self._index = library, index
         self._use()
-        handle = ctypes.c_void_p()
-        self._call("cudaStreamCreateWithFlags", ctypes.byref(handle), _NON_BLOCKING)
-        self.handle = handle.value or 0
+        self.handle, self._up, self._down = (self._stream() for _ in range(3))
         self._ring = [_Place(self) for _ in range(places)]
         self._next = 0
         self._landings: list[_Place] = []
+        self._so_far = self.event()
+        self._read: dict[int, ctypes.c_void_p] = {}  # by address on the device: after the last run that read it
 
-    def upload(self, array: NDArray[Any], address: int) -> None:
+    def upload(self, array: NDArray[Any], address: int, *, used: bool = False) -> None:
         """Queue a copy to device memory. The array may change at once.
+
+        Args:
+            array: what to copy.
+            address: where to.
+            used: whether it is known what reads this memory, since `ran` has said so; if not, the copy comes after
+                everything queued so far.
 
         Raises:
             RuntimeError: CUDA refuses, or an earlier piece of work failed.
@@ -59,13 +69,26 @@ class Stream:
         self._next = (self._next + 1) % len(self._ring)
         place.wait()
         place.hold(array.nbytes)[:] = np.ascontiguousarray(array).reshape(-1).view(np.uint8)
-        self._copy(address, place.address, array.nbytes, _UP)
-        place.mark()
+        read = self._read.get(address) if used else None
+        if read is None:
+            self.record(read := self._so_far, self.handle)
+        self._after(self._up, read)
+        self._copy(address, place.address, array.nbytes, _UP, self._up)
+        place.mark(self._up)
+        self._after(self.handle, place.event)
+
+    def ran(self, addresses: Iterable[int]) -> None:
+        """A graph that reads this memory was queued just now."""
+        self._use()
+        for address in addresses:
+            if address not in self._read:
+                self._read[address] = self.event()
+            self.record(self._read[address], self.handle)
 
     def download(self, address: int, shape: tuple[int, ...], dtype: np.dtype[Any]) -> Callable[[], NDArray[Any]]:
-        """Queue a copy from device memory, which comes after everything queued so far.
+        """Queue a copy from device memory, which comes after every graph queued so far.
 
-        Returns: waits for it, and gives it; raises as this does.
+        Returns: waits for it, and gives it; raises as this does. Until then the memory must be held.
 
         Raises:
             RuntimeError: CUDA refuses, or an earlier piece of work failed.
@@ -74,8 +97,10 @@ class Stream:
         size = int(np.prod(shape, dtype=np.int64)) * dtype.itemsize
         place = self._landings.pop() if self._landings else _Place(self)
         held = place.hold(size)
-        self._copy(place.address, address, size, _DOWN)
-        place.mark()
+        self.record(self._so_far, self.handle)
+        self._after(self._down, self._so_far)
+        self._copy(place.address, address, size, _DOWN, self._down)
+        place.mark(self._down)
 
         def landed() -> NDArray[Any]:
             self._use()
@@ -95,7 +120,10 @@ class Stream:
         self._use()
         for place in (*self._ring, *self._landings):
             place.free()
-        self._call("cudaStreamDestroy", ctypes.c_void_p(self.handle))
+        for event in (self._so_far, *self._read.values()):
+            self._call("cudaEventDestroy", event)
+        for handle in (self.handle, self._up, self._down):
+            self._call("cudaStreamDestroy", ctypes.c_void_p(handle))
 
     def wait(self) -> None:
         """Until everything queued is done.
@@ -104,14 +132,34 @@ class Stream:
             RuntimeError: some of it failed.
         """
         self._use()
-        self._call("cudaStreamSynchronize", ctypes.c_void_p(self.handle))
+        for handle in (self._up, self.handle, self._down):
+            self._call("cudaStreamSynchronize", ctypes.c_void_p(handle))
+
+    def event(self) -> ctypes.c_void_p:
+        """A new event that measures nothing."""
+        event = ctypes.c_void_p()
+        self._call("cudaEventCreateWithFlags", ctypes.byref(event), _NO_TIMING)
+        return event
+
+    def record(self, event: ctypes.c_void_p, handle: int) -> None:
+        """Let the event stand for everything queued in a stream so far."""
+        self._call("cudaEventRecord", event, ctypes.c_void_p(handle))
+
+    def _stream(self) -> int:
+        handle = ctypes.c_void_p()
+        self._call("cudaStreamCreateWithFlags", ctypes.byref(handle), _NON_BLOCKING)
+        return handle.value or 0
+
+    def _after(self, handle: int, event: ctypes.c_void_p) -> None:
+        """What is queued in a stream from now on comes after what the event stands for now."""
+        self._call("cudaStreamWaitEvent", ctypes.c_void_p(handle), event, 0)
 
     def _use(self) -> None:
         self._call("cudaSetDevice", self._index)  # of the calling thread
 
-    def _copy(self, target: int, source: int, size: int, direction: int) -> None:
+    def _copy(self, target: int, source: int, size: int, direction: int, handle: int) -> None:
         pointers = ctypes.c_void_p(target), ctypes.c_void_p(source)
-        self._call("cudaMemcpyAsync", *pointers, ctypes.c_size_t(size), direction, ctypes.c_void_p(self.handle))
+        self._call("cudaMemcpyAsync", *pointers, ctypes.c_size_t(size), direction, ctypes.c_void_p(handle))
 
     def _call(self, function: str, *arguments: Any) -> None:
         status = getattr(self._library, function)(*arguments)
@@ -124,12 +172,10 @@ class _Place:
     """Page-locked host memory, and an event after the last copy that read or wrote it."""
 
     def __init__(self, stream: Stream) -> None:
-        self._stream = stream
-        self._event = ctypes.c_void_p()
+        self._stream, self.event = stream, stream.event()
         self._memory = ctypes.c_void_p()
         self._size = 0
         self._busy = False
-        stream._call("cudaEventCreateWithFlags", ctypes.byref(self._event), _NO_TIMING)
 
     @property
     def address(self) -> int:
@@ -150,24 +196,24 @@ class _Place:
 
     def free(self) -> None:
         """Give the memory back."""
-        self._stream._call("cudaEventDestroy", self._event)
+        self._stream._call("cudaEventDestroy", self.event)
         if self._memory.value:
             self._stream._call("cudaFreeHost", self._memory)
 
-    def mark(self) -> None:
-        """A copy that uses it was queued just now."""
-        self._stream._call("cudaEventRecord", self._event, ctypes.c_void_p(self._stream.handle))
+    def mark(self, handle: int) -> None:
+        """A copy that uses it was queued in a stream just now."""
+        self._stream.record(self.event, handle)
         self._busy = True
 
     def wait(self) -> None:
         """Until that copy is done."""
         if self._busy:
-            self._stream._call("cudaEventSynchronize", self._event)
+            self._stream._call("cudaEventSynchronize", self.event)
             self._busy = False
 
 
 def stream(index: int) -> Stream | str:
-    """A stream of a device. A text: why there is none."""
+    """New streams of a device. A text: why there are none."""
     major = (re.findall(r"\d+", str(onnxruntime.cuda_version)) or [""])[0]
     name = f"cudart64_{major}.dll" if sys.platform == "win32" else f"libcudart.so.{major}"
     try:

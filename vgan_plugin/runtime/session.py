@@ -128,7 +128,7 @@ class GraphSessions:
         self._added: dict[str, bytes] = {}
         self._asked = threads
         self.threads = threads or physical_cores()
-        most = self.threads if self.device.kind == "cpu" else _QUEUED
+        most = self.threads if self.device.kind == "cpu" else 1 if self.device.captures else _QUEUED
         self.lanes = most if lanes is None else min(lanes, most)
         self._kept = sizes
         self._sessions: OrderedDict[tuple[int, int], dict[tuple[str, int], Run]] = OrderedDict()
@@ -206,7 +206,8 @@ class GraphSessions:
             try:
                 with self._lock:
                     landed = self._stream.download(value.data_ptr(), tuple(value.shape()), dtype)
-                return landed()  # others queue their work meanwhile
+                with self._turn if self.device.captures else contextlib.nullcontext():
+                    return landed()  # others queue their work meanwhile; but nobody may while a graph is captured
             except _ERRORS as error:
                 raise self._failed("A graph", error) from error
         array: NDArray[Any] = value.numpy()
