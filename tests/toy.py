@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+import random
+import threading
+import time
 from collections.abc import Callable
 from dataclasses import replace
 from fractions import Fraction
@@ -73,3 +76,25 @@ class Toy:
 
     def close(self) -> None:
         self.closed = True
+
+
+class Abreast(Toy):
+    """A toy that may be asked for several frames at once, is late by chance, and watches how many it is asked for."""
+
+    def __init__(self, lanes: int, seed: int = 0, latest: float = 0.002, **more: Any) -> None:
+        super().__init__(**more)
+        self.lanes, self._latest, self._random = lanes, latest, random.Random(seed)
+        self._lock, self.running, self.most, self.threads = threading.Lock(), 0, 0, set[int]()
+
+    def render(self, request: RenderRequest) -> Made:
+        with self._lock:
+            self.running += 1
+            self.most = max(self.most, self.running)
+            self.threads.add(threading.get_ident())
+            wait = self._random.random() * self._latest
+        try:
+            time.sleep(wait)
+            return super().render(request)
+        finally:
+            with self._lock:
+                self.running -= 1

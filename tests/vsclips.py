@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 from fractions import Fraction
+from functools import partial
 from typing import Any
 
 import numpy as np
 import vapoursynth as vs
-from toy import Toy
+from toy import Abreast, Toy
 
 from vgan_plugin import hookimpl
 from vgan_plugin.types import Colour, Frame, GeneratorInfo, Made, OpenRequest, RenderRequest
@@ -104,18 +105,18 @@ class Identity(Toy):
 
 
 class Plugin:
-    """Offers ``toy`` and ``identity``; keeps what it opened."""
+    """Offers ``toy``, ``abreast`` (three frames at once) and ``identity``; keeps what it opened."""
 
     def __init__(self) -> None:
         self.opened: list[Toy] = []
 
     @hookimpl
     def vgan_generators(self) -> list[GeneratorInfo]:
-        return [GeneratorInfo(name, "a toy", TASKS, "Apache-2.0") for name in ("toy", "identity")]
+        return [GeneratorInfo(name, "a toy", TASKS, "Apache-2.0") for name in ("toy", "abreast", "identity")]
 
     @hookimpl
     def vgan_open_generator(self, request: OpenRequest) -> Toy | None:
-        kind = {"toy": Toy, "identity": Identity}.get(request.generator or "")
+        kind = {"toy": Toy, "abreast": partial(Abreast, 3), "identity": Identity}.get(request.generator or "")
         if kind is None:
             return None
         made = kind(block=16, lead=4)

@@ -321,6 +321,26 @@ def test_a_generator_that_clips_share_is_asked_one_thing_at_a_time(plugin: Any) 
     assert max(most) == 1
 
 
+def test_frames_made_ahead_are_those_made_alone_wherever_one_jumps(plugin: Any) -> None:
+    frames = moving_frames(60)
+    alone = vgan.interpolate(clip_of(frames), 3, generator="toy")
+    wanted = [bytes_of(f) for f in alone.frames()]
+    clip = vgan.interpolate(clip_of(frames), 3, generator="abreast")
+    abreast = plugin.opened[-1]
+    assert [bytes_of(f) for f in clip.frames(prefetch=4)] == wanted
+    assert abreast.most == 3
+    clip.clear_cache()
+    rng = random.Random(1)
+    for _ in range(40):
+        first = rng.randrange(len(wanted) - 5)
+        for n in range(first, first + rng.randrange(1, 5)):
+            assert bytes_of(clip.get_frame(n)) == wanted[n], n
+    del clip
+    gc.collect()
+    core.clear_cache()
+    assert abreast.closed
+
+
 def test_a_seek_back_over_a_cut_gives_the_frame_that_was_there() -> None:
     clip = vgan.fill(clip_of(broken()), generator="toy")
     first = bytes_of(clip.get_frame(25))

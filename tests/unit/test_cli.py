@@ -163,6 +163,27 @@ def test_a_bug_is_one_line_too_and_has_a_traceback_when_asked_for(
     assert "Traceback" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize(
+    ("code", "status"),
+    [("import onnxruntime", 5), ("from onnxruntime import OrtValue", 5), ("import no_such_module", 70)],
+)
+def test_a_package_that_was_taken_away_is_no_bug(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], code: str, status: int
+) -> None:
+    if code.startswith("from"):  # what is left of it after two wheels have shared a folder
+        (tmp_path / "onnxruntime").mkdir()
+        (tmp_path / "onnxruntime" / "__init__.py").touch()
+        monkeypatch.syspath_prepend(tmp_path)
+        monkeypatch.delitem(sys.modules, "onnxruntime", raising=False)
+    else:
+        monkeypatch.setitem(sys.modules, "onnxruntime", None)
+    monkeypatch.setattr(cli.vgan, "invoke", lambda *_: exec(code))  # noqa: S102
+    assert main(["models"]) == status
+    said = capsys.readouterr().err
+    assert said.count("\n") == 1
+    assert ("in a fresh environment" in said) == (status == 5)
+
+
 def test_signal_handlers_are_as_before_when_the_command_is_over(capsys: pytest.CaptureFixture[str]) -> None:
     before = signal.getsignal(signal.SIGTERM)
     main(["--version"])

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import random
 import threading
-import time
 from collections.abc import Callable
 from typing import Any
 
@@ -12,36 +10,14 @@ import pytest
 from clips import drop, join, moving_frames
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from toy import Toy, digest
+from toy import Abreast, Toy, digest
 
 from vgan_plugin.fill import fill_stream
 from vgan_plugin.gaps import Plan, interpolation_plan
 from vgan_plugin.hosts.live import LiveFill, stream
 from vgan_plugin.hosts.live_rate import LiveInterpolation
 from vgan_plugin.timeline import Timeline
-from vgan_plugin.types import Frame, Made, RenderRequest
-
-
-class Abreast(Toy):
-    """A toy that may be asked for several frames at once, is late by chance, and watches how many it is asked for."""
-
-    def __init__(self, lanes: int, seed: int = 0, latest: float = 0.002, **more: Any) -> None:
-        super().__init__(**more)
-        self.lanes, self._latest, self._random = lanes, latest, random.Random(seed)
-        self._lock, self.running, self.most, self.threads = threading.Lock(), 0, 0, set[int]()
-
-    def render(self, request: RenderRequest) -> Made:
-        with self._lock:
-            self.running += 1
-            self.most = max(self.most, self.running)
-            self.threads.add(threading.get_ident())
-            wait = self._random.random() * self._latest
-        try:
-            time.sleep(wait)
-            return super().render(request)
-        finally:
-            with self._lock:
-                self.running -= 1
+from vgan_plugin.types import Frame
 
 
 def told(items: Any) -> list[tuple[object, ...]]:

@@ -13,7 +13,7 @@ import click
 import vgan_plugin
 from vgan_plugin.cli.output import error_line, leave_stdout, open_closed_streams, print_json
 from vgan_plugin.cli.signals import stopped_by_signals
-from vgan_plugin.errors import UsageError, VganError
+from vgan_plugin.errors import ExtraMissing, UsageError, VganError
 
 COMMANDS = (
     *("fill", "interpolate", "inpaint", "extend", "synthesize", "scan", "pipe"),
@@ -22,6 +22,8 @@ COMMANDS = (
 INTERRUPTED = 130
 _COMPLETION = "_VGAN_COMPLETE"
 """Set by a shell that wants to know what could come next."""
+_NEEDED = ("av", "numpy", "onnxruntime", "pluggy")
+"""Packages that come with vgan; one may have been taken away since, or two wheels have shared its folder."""
 BUG = 70
 """A bug of ours; the same number as in sysexits.h."""
 _EPILOG = """\b
@@ -106,6 +108,9 @@ def _run(arguments: list[str]) -> int:
         if {"-v", "--verbose"} & set(arguments):
             traceback.print_exc()
         why = f"{type(error).__name__}: {' '.join(str(error).split())}"
+        if isinstance(error, ImportError) and str(error.name).partition(".")[0] in _NEEDED:
+            do = "pip install vgan in a fresh environment"
+            return _fail(arguments, ExtraMissing("A package that vgan needs is not there, or only in part", why, do))
         return _fail(arguments, VganError("This is a bug of vgan", why, "report it, with the output of --verbose"), BUG)
 
 

@@ -129,7 +129,8 @@ class Planned:
         for j in range(wanted[0], last + 1):
             self._begin(j)
         for j in wanted:
-            self._made[j] = self._finished(j)
+            if j not in self._made:
+                self._made[j] = self._finished(j)
         self._newest = k
         while len(self._made) > threads + _KEPT:
             self._made.popitem(last=False)
