@@ -209,7 +209,7 @@ def export_graphs(generator: Generator, folder: Path) -> dict[str, dict[str, Gra
             _store(name, weight.numpy(), blob, index)
     (folder / WEIGHTS).write_bytes(bytes(blob))
     (folder / INDEX).write_text(json.dumps(index, indent=0) + "\n", "utf-8")
-    if not generator.preset.bold:  # whose corrections count everywhere, and with them what rounding adds
+    if not generator.preset.synthesises:  # whose corrections count everywhere, and with them what rounding adds
         found["int8"] = dict(found["fp32"])
         weights = {LEARNED + name: weight.numpy() for name, weight in generator.state_dict().items()}
         for name, model in quantise(models, found["fp32"], weights, folder).items():

@@ -29,7 +29,7 @@ from vgan_plugin.runtime.session import Value, open_alone
 LARGEST_WEIGHT = 63
 LEAST_CHANNELS = 16
 """Fewer are not worth rounding for."""
-MARGIN = 2.0
+MARGIN = 1.1
 """Pictures may go beyond the range that calibration saw."""
 SIZE = {"H": 128, "W": 224}
 FRAMES = 9

@@ -203,12 +203,18 @@ def test_a_hole_that_stands_still_does_not_stop_the_scene(generator: Generator) 
     assert black > 2 * smooth
 
 
-def test_a_bold_generator_adds_everywhere() -> None:
-    bold = Generator(PRESETS["base-perceptual"]).eval()
-    torch.nn.init.ones_(bold.fusion.leave2.bias[4:])
-    a = texture(64, 96)
+def test_a_sharper_kernel_gives_detail_between_pixels_and_changes_nothing_on_them() -> None:
+    a, sharp = texture(64, 96), Generator(PRESETS["base-perceptual"]).eval()
+    plain = Generator(PRESETS["base"]).eval()
+
+    def detail(x: Tensor) -> float:
+        return float((x[..., 8:-8, 9:-8] - x[..., 8:-8, 8:-9]).square().mean())
+
     with torch.no_grad():
-        assert torch.allclose(render(bold, a, a).rgb, a + 1, atol=1 / 255)
+        assert torch.allclose(render(sharp, a, a).rgb, render(plain, a, a).rgb, atol=1e-5)
+        for x, gain in ((a, 1.04), (torch.rand(1, 3, 64, 96, generator=torch.Generator().manual_seed(0)), 1.2)):
+            moved = torch.roll(x, 1, 3)  # half a pixel each way
+            assert 1.1 * detail(x) > detail(render(sharp, x, moved).rgb) > gain * detail(render(plain, x, moved).rgb)
 
 
 def test_how_much_of_the_path_to_believe_is_learned_between_two_frames_only(generator: Generator) -> None:

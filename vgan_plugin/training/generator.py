@@ -37,8 +37,7 @@ BLOCK, LEAD = 32, 8  # frames of a chain's block, and of its lead-in
 class Preset:
     """Sizes of one generator. Channel counts are multiples of 16: others leave the fast convolution path on CPU.
 
-    One that synthesises has a `seed`. A bold one corrects everywhere, in full: one that synthesises because with
-    nothing to see nothing agrees, one that is finished by the game because it gives detail back where all agree, too.
+    One that synthesises has a `seed`, and corrects everywhere, in full: with nothing to see nothing agrees.
     """
 
     name: str
@@ -50,7 +49,7 @@ class Preset:
     levels: tuple[Level, ...]
     cell: str = "lstm"  # one of `recurrence.CELLS`
     synthesises: bool = False
-    bold: bool = False
+    cubic: float = motion.CUBIC  # of the interpolation between pixels: beyond it, sharper and farther from the truth
 
     @property
     def fine(self) -> bool:
@@ -69,7 +68,7 @@ PRESETS = {
     p.name: p
     for p in (
         BASE,
-        replace(BASE, name="base-perceptual", bold=True),
+        replace(BASE, name="base-perceptual", cubic=-1.1),
         Preset(
             name="lite",
             c4=16, c8=16, c16=32, state=32, fusion=(0, 16, 32),
@@ -84,13 +83,13 @@ PRESETS = {
             name="dream",
             c4=16, c8=16, c16=32, state=64, fusion=(32, 48, 64),
             levels=(Level(16, 1, 2), Level(8, 1, 2), Level(4, 1), Level(2, 1), Level(1, 0)),
-            cell="gru", synthesises=True, bold=True,
+            cell="gru", synthesises=True,
         ),
         Preset(
             name="textbook",
             c4=16, c8=16, c16=16, state=32, fusion=(16, 16, 32),
             levels=(Level(16, 1, 2), Level(8, 1, 2), Level(4, 1), Level(2, 1), Level(1, 0)),
-            synthesises=True, bold=True,
+            synthesises=True,
         ),
     )
 }  # fmt: skip
@@ -289,8 +288,8 @@ class Generator(nn.Module):
         flow = motion.double(flow2)
         seen = motion.warp(torch.cat((a.image, b.image)), flow)
         valid = seen[:, 3:]
-        lit = motion.sharpen(seen[:, :3], valid, flow)  # times validity, as the images are
-        if self.preset.synthesises:  # what a bold motion reads at the border would grow from frame to frame
+        lit = motion.sharpen(seen[:, :3], valid, flow, self.preset.cubic)  # times validity, as the images are
+        if self.preset.synthesises:  # what an unbounded motion reads at the border would grow from frame to frame
             lit = lit.clamp(0, 1)
         (la, lb), (va, vb) = lit.chunk(2), valid.chunk(2)
         difference = vb * la - va * lb  # one reference alone disagrees with nobody
@@ -330,7 +329,7 @@ class Generator(nn.Module):
             imagined = 0.5 + even(shuffle(drawn, 2)).tanh()
             rgb = fused + (1 - (1 - IMAGINED) * cover) * (imagined - fused)
         elif self.preset.fine:
-            counts = misfit if self.preset.bold else torch.maximum(misfit, resampled(flow2))
+            counts = torch.maximum(misfit, resampled(flow2))
             rgb = fused + painted * (upsample(paint, 4) - fused) + shuffle(counts * drawn, 2)
         else:
             rgb = fused + painted * (upsample(paint + drawn, 4) - fused)
@@ -354,8 +353,8 @@ class Generator(nn.Module):
         while their gradient knew nothing of it: a head then grows without effect until it breaks the search.
 
         Where a reference is seen and no other disagrees along the built-in motion, nothing is corrected: a still scene
-        stays still to the last bit, whatever the heads have learned, and a lone reference is held. (A bold generator
-        corrects there, too.)
+        stays still to the last bit, whatever the heads have learned, and a lone reference is held. (A generator that
+        synthesises corrects there, too.)
 
         Returns: flow towards a, then towards b, (2n, 2, H/2, W/2) as (dy, dx) in cells; hidden at 1/8; misfit of the
         built-in motion where corrections were made, (n, 1, H/2, W/2) or, if not fine, (n, 1, H/4, W/4), in 0..1, 1
@@ -396,7 +395,7 @@ class Generator(nn.Module):
         misfit = torch.maximum(apart, unseen).clamp(max=1)
         # How wrong a motion is between two frames says nothing of how things move beyond them.
         wrong = torch.maximum(apart * (ca * cb < 0), unseen).clamp(max=1)
-        if self.preset.bold:
+        if self.preset.synthesises:
             misfit, wrong = torch.ones_like(misfit), torch.ones_like(wrong)
         c = wrong * c if self.preset.fine else motion.double(wrong * c)
         return built_in + torch.cat(c.chunk(2, 1)), motion8, misfit

@@ -195,19 +195,17 @@ def diversity(made: Tensor, noise: Tensor) -> Tensor:
     return -apart.clamp(max=1)
 
 
-def gated(gradient: Tensor, scale: Tensor, mask: Tensor, least: float = 0.0) -> Tensor:
+def gated(gradient: Tensor, scale: Tensor, mask: Tensor) -> Tensor:
     """The adversarial gradient (n, 3, H, W) kept only where pixels cannot decide, in proportion.
 
-    The gate is 1 where the expected absolute error exp(s) is a tenth of the range or more, and falls with it, but not
-    below `least`.
+    The gate is 1 where the expected absolute error exp(s) is a tenth of the range or more, and falls with it.
 
     Args:
         gradient: of the adversarial loss with respect to Y.
         scale: s, (n, 1, H, W).
         mask: (n, 1, H, W) 1 = made.
-        least: of the gate, in 0..1.
     """
-    return gradient * (10 * scale.detach().exp()).clamp(least, 1) * mask
+    return gradient * (10 * scale.detach().exp()).clamp(max=1) * mask
 
 
 def capped(gradient: Tensor, reference: Tensor, share: float) -> Tensor:

@@ -33,6 +33,7 @@ CALM = (5, 9)  # windows over which the motion is made calmer, in cells
 WENT_ON, UNSURE = 2.5, 5e-5  # the motion going on may match so many times worse than what was found, and so much
 PRECISE = 1e-4  # squared difference below which a better match says nothing: noise matches too
 WORSE, SLACK = 1.6, 5e-5  # the calmer motion may match so many times worse, and so much
+FADE = 0.25  # of what a motion's mismatch may be, over which it is taken less and less
 CUBIC = -0.7  # the a of cubic interpolation: sharper than Catmull-Rom's -0.5, as two blurred pictures are averaged
 LONGEST_STEP = 4.0  # largest change of one Gauss-Newton step, in cells
 LUMA = (0.299, 0.587, 0.114)
@@ -295,9 +296,17 @@ def calm(y: Tensor, v: Tensor, ca: Tensor, cb: Tensor) -> Tensor:
         sums = windowed(torch.cat((v * weight, weight), 1), size, size / 4)
         calmer = sums[:, :2] / sums[:, 2:]
         then = mismatch(y, calmer, ca, cb)
-        kept = then < WORSE * now + SLACK
-        v, now = torch.where(kept, calmer, v), torch.where(kept, then, now)
+        taken = acceptance(then, WORSE * now + SLACK)
+        v, now = v + taken * (calmer - v), now + taken * (then - now)
     return v
+
+
+def acceptance(then: Tensor, allowed: Tensor) -> Tensor:
+    """How much of a motion to take that matches as `then` where `allowed` would do: 1 if well within, 0 if well beyond.
+
+    It fades from one to the other over `FADE` of what is allowed: a choice would fall the other way by a rounding.
+    """
+    return ((0.5 + 1 / FADE) - then / (FADE * allowed)).clamp(0, 1)
 
 
 def mismatch(y: Tensor, v: Tensor, ca: Tensor, cb: Tensor) -> Tensor:
@@ -328,8 +337,8 @@ def prefer(y: Tensor, v: Tensor, others: Sequence[tuple[Tensor, Tensor]], ca: Te
     now = mismatch(y, v, ca, cb)
     for other, known in others:
         then = mismatch(y, other, ca, cb)
-        kept = known & (then < WENT_ON * now + UNSURE)
-        v, now = torch.where(kept, other, v), torch.where(kept, then, now)
+        taken = known * acceptance(then, WENT_ON * now + UNSURE)
+        v, now = v + taken * (other - v), now + taken * (then - now)
     return v
 
 
@@ -417,7 +426,7 @@ def shrink(x: Tensor, factor: int) -> Tensor:
     return F.conv2d(x, share.expand(c, 1, factor, factor), stride=factor, groups=c)
 
 
-def sharpen(x: Tensor, valid: Tensor, flow: Tensor) -> Tensor:
+def sharpen(x: Tensor, valid: Tensor, flow: Tensor, cubic: float = CUBIC) -> Tensor:
     """Cubic interpolation from what a bilinear warp gave, wherever all that it needs is valid.
 
     Subtracting q times the second difference, with q = -a phase (1 - phase) for each axis, turns linear into cubic
@@ -428,12 +437,13 @@ def sharpen(x: Tensor, valid: Tensor, flow: Tensor) -> Tensor:
         x: (n, C, H, W) the warped pictures.
         valid: (n, 1, H, W) their warped validity.
         flow: (n, 2, H, W) the flow that they were read along.
+        cubic: the a of the interpolation.
     """
     c = x.shape[1]
     second = torch.tensor([1.0, -2.0, 1.0]).to(x)
     phase = flow - flow.floor()
     whole = inside(x) * -F.max_pool2d(-valid, 3, 1, 1)  # not across a damaged edge, nor the picture's
-    q = -CUBIC * whole * phase * (1 - phase)
+    q = -cubic * whole * phase * (1 - phase)
     down = F.conv2d(x, second.view(1, 1, 3, 1).expand(c, 1, 3, 1), padding=(1, 0), groups=c)
     across = F.conv2d(x, second.view(1, 1, 1, 3).expand(c, 1, 1, 3), padding=(0, 1), groups=c)
     return x - q[:, :1] * down - q[:, 1:] * across

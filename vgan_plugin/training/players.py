@@ -43,8 +43,6 @@ WEIGHTS = {
 """Of the pixel terms."""
 FEATURES, STYLE = 1.0, 40.0
 """Of what the judges' layers see, beside the adversarial loss; `gan_weight` scales all three."""
-BOLD = 0.5
-"""How much a bold generator hears of the judges where pixels are sure: there its detail is lost, too."""
 PARTS = ("generator", "ema", "judges", "by_pixels", "by_opinion", "judging")
 """Attributes of `Players` that a checkpoint keeps."""
 
@@ -227,8 +225,7 @@ class Players:
             by_pixels = torch.autograd.grad(loss, hand.made.rgb, retain_graph=True)[0]
             slope, opinion = self._opinion_slope(hand)
             scalars["adversarial/slope"] = slope.norm()
-            least = BOLD if self.generator.preset.bold else 0.0
-            slope = losses.gated(weight * slope, hand.made.scale, hand.mask, least)
+            slope = losses.gated(weight * slope, hand.made.scale, hand.mask)
             cap = self.settings.gan_cap * (1 if hand.batch.task == "between" else 5)
             pull = losses.capped(slope, by_pixels, cap)
             loss = loss + (pull * hand.made.rgb).sum()  # whose gradient with respect to the frame is `pull`
