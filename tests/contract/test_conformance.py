@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from fractions import Fraction
@@ -19,6 +20,11 @@ from vgan_plugin.runtime.simple import BLEND, Simple
 from vgan_plugin.testing import DetectorConformance, GeneratorConformance, NotConforming, moving
 
 INFO = GeneratorInfo("good", "a good one", ("fill", "inpaint"), "MIT")
+
+
+class TestAbreast(GeneratorConformance):
+    def open(self) -> FrameGenerator:
+        return get_plugin_manager().open_generator(OpenRequest(model="lite", device="cpu", threads=3, lanes=3))
 
 
 class TestBlend(GeneratorConformance):
@@ -134,6 +140,17 @@ class InPlace(Good):
 
     def render(self, request: RenderRequest) -> Made:
         return super().render(replace(request, state=request.state[0] if request.state else 0))
+
+
+class Crossed(Good):
+    """Says that it may be asked for several at once, and keeps what it is asked for in one place."""
+
+    lanes = 4
+
+    def render(self, request: RenderRequest) -> Made:
+        self.asked = request
+        time.sleep(0.01)
+        return super().render(self.asked)
 
 
 class Writes(Good):
@@ -264,6 +281,7 @@ WHAT = "test_it_says_what_it_is"
         (Counts, "test_the_order_of_requests_changes_nothing", "asked for in another order"),
         (Inside, "test_the_state_is_a_value", "while the chain went on"),
         (InPlace, "test_the_state_is_a_value", "while the chain went on"),
+        (Crossed, "test_several_at_once_are_the_same_bytes", "frames asked for at once"),
         (Writes, "test_nothing_that_goes_in_is_changed", "writes into a frame"),
         (NeedsBoth, "test_one_reference_is_enough", "with only a frame before it raises KeyError"),
         (FromNothing, "test_from_nothing_comes_an_error", "from no reference"),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from typing import Any, ClassVar
@@ -17,6 +18,7 @@ from vgan_plugin.plugins import get_plugin_manager
 from vgan_plugin.testing.scenes import digest, hold, moving
 from vgan_plugin.types import (
     API,
+    Concurrent,
     Frame,
     FrameGenerator,
     GeneratorInfo,
@@ -186,6 +188,21 @@ class GeneratorConformance:
         for part in reversed(parts):
             _made(self.one, other.between(0, part))
             _same(forwards[part], _made(self.one, walk.between(1, part)), "frames asked for in another order")
+
+    def test_several_at_once_are_the_same_bytes(self) -> None:
+        """As many as it says may be asked for at once, while others are encoded and remembered."""
+        if not isinstance(self.one, Concurrent):
+            return
+        lanes = self.one.lanes
+        hold(isinstance(lanes, int) and lanes > 0, f"lanes is {lanes!r}, not a number of frames")
+        walk = _walk(self.one)
+        requests = [walk.between(k % 2, Fraction(k + 1, 8)) for k in range(7)]
+        alone = [_made(self.one, request) for request in requests]
+        with ThreadPoolExecutor(lanes) as pool:
+            begun = [pool.submit(self.one.render, request) for request in requests]
+            _walk(self.one, seed=3)
+            for one, future in zip(alone, begun, strict=True):
+                _same(one, future.result(), "frames asked for at once")
 
     def test_the_state_is_a_value(self) -> None:
         """What is remembered later, or of another clip, does not change a state that was given out before."""
