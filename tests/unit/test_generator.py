@@ -217,6 +217,19 @@ def test_a_sharper_kernel_gives_detail_between_pixels_and_changes_nothing_on_the
             assert 1.1 * detail(x) > detail(render(sharp, x, moved).rgb) > gain * detail(render(plain, x, moved).rgb)
 
 
+def test_what_a_perceptual_generator_draws_cannot_alternate_from_pixel_to_pixel() -> None:
+    a, b = texture(64, 96), torch.roll(texture(64, 96), 3, 3)
+    mesh = []
+    for name in ("base", "base-perceptual"):
+        g = Generator(PRESETS[name]).eval()
+        with torch.no_grad():
+            plain = render(g, a, b).rgb
+            g.fusion.leave2.bias[4:] = torch.tensor([1.0, -1.0, -1.0, 1.0]).repeat(3)  # of the four pixels of a cell
+            mesh.append(float((render(g, a, b).rgb - plain).abs().mean()))
+    assert mesh[0] > 0.05
+    assert mesh[1] < 0.1 * mesh[0]
+
+
 def test_how_much_of_the_path_to_believe_is_learned_between_two_frames_only(generator: Generator) -> None:
     def made(offsets: tuple[float, float], bias: float) -> Render:
         torch.nn.init.constant_(generator.belief.leave.bias[:2], bias)

@@ -37,7 +37,9 @@ BLOCK, LEAD = 32, 8  # frames of a chain's block, and of its lead-in
 class Preset:
     """Sizes of one generator. Channel counts are multiples of 16: others leave the fast convolution path on CPU.
 
-    One that synthesises has a `seed`, and corrects everywhere, in full: with nothing to see nothing agrees.
+    One that synthesises has a `seed`, and corrects everywhere, in full: with nothing to see nothing agrees. A
+    perceptual one, which is finished by the game, keeps the detail of its references: sharper between pixels, farther
+    from the truth. What it draws cannot alternate from pixel to pixel: the first thing the game would have it do.
     """
 
     name: str
@@ -49,7 +51,7 @@ class Preset:
     levels: tuple[Level, ...]
     cell: str = "lstm"  # one of `recurrence.CELLS`
     synthesises: bool = False
-    cubic: float = motion.CUBIC  # of the interpolation between pixels: beyond it, sharper and farther from the truth
+    perceptual: bool = False
 
     @property
     def fine(self) -> bool:
@@ -68,7 +70,7 @@ PRESETS = {
     p.name: p
     for p in (
         BASE,
-        replace(BASE, name="base-perceptual", cubic=-1.1),
+        replace(BASE, name="base-perceptual", perceptual=True),
         Preset(
             name="lite",
             c4=16, c8=16, c16=32, state=32, fusion=(0, 16, 32),
@@ -288,7 +290,8 @@ class Generator(nn.Module):
         flow = motion.double(flow2)
         seen = motion.warp(torch.cat((a.image, b.image)), flow)
         valid = seen[:, 3:]
-        lit = motion.sharpen(seen[:, :3], valid, flow, self.preset.cubic)  # times validity, as the images are
+        kernel = motion.SHARPER if self.preset.perceptual else motion.CUBIC
+        lit = motion.sharpen(seen[:, :3], valid, flow, kernel)  # times validity, as the images are
         if self.preset.synthesises:  # what an unbounded motion reads at the border would grow from frame to frame
             lit = lit.clamp(0, 1)
         (la, lb), (va, vb) = lit.chunk(2), valid.chunk(2)
@@ -329,8 +332,8 @@ class Generator(nn.Module):
             imagined = 0.5 + even(shuffle(drawn, 2)).tanh()
             rgb = fused + (1 - (1 - IMAGINED) * cover) * (imagined - fused)
         elif self.preset.fine:
-            counts = torch.maximum(misfit, resampled(flow2))
-            rgb = fused + painted * (upsample(paint, 4) - fused) + shuffle(counts * drawn, 2)
+            detail = shuffle(torch.maximum(misfit, resampled(flow2)) * drawn, 2)
+            rgb = fused + painted * (upsample(paint, 4) - fused) + (even(detail) if self.preset.perceptual else detail)
         else:
             rgb = fused + painted * (upsample(paint + drawn, 4) - fused)
         sure = preferred * va / both.clamp(min=1e-4)

@@ -35,6 +35,7 @@ PRECISE = 1e-4  # squared difference below which a better match says nothing: no
 WORSE, SLACK = 1.6, 5e-5  # the calmer motion may match so many times worse, and so much
 FADE = 0.25  # of what a motion's mismatch may be, over which it is taken less and less
 CUBIC = -0.7  # the a of cubic interpolation: sharper than Catmull-Rom's -0.5, as two blurred pictures are averaged
+SHARPER = -1.1  # with which made frames have nine tenths of their neighbours' detail, for 0.1 dB
 LONGEST_STEP = 4.0  # largest change of one Gauss-Newton step, in cells
 LUMA = (0.299, 0.587, 0.114)
 # What halves a picture. Means of 2x2 let through what is too fine for the half, and fine facades, fences and cloth then
@@ -426,7 +427,7 @@ def shrink(x: Tensor, factor: int) -> Tensor:
     return F.conv2d(x, share.expand(c, 1, factor, factor), stride=factor, groups=c)
 
 
-def sharpen(x: Tensor, valid: Tensor, flow: Tensor, cubic: float = CUBIC) -> Tensor:
+def sharpen(x: Tensor, valid: Tensor, flow: Tensor, a: float = CUBIC) -> Tensor:
     """Cubic interpolation from what a bilinear warp gave, wherever all that it needs is valid.
 
     Subtracting q times the second difference, with q = -a phase (1 - phase) for each axis, turns linear into cubic
@@ -437,13 +438,13 @@ def sharpen(x: Tensor, valid: Tensor, flow: Tensor, cubic: float = CUBIC) -> Ten
         x: (n, C, H, W) the warped pictures.
         valid: (n, 1, H, W) their warped validity.
         flow: (n, 2, H, W) the flow that they were read along.
-        cubic: the a of the interpolation.
+        a: of the interpolation.
     """
     c = x.shape[1]
     second = torch.tensor([1.0, -2.0, 1.0]).to(x)
     phase = flow - flow.floor()
     whole = inside(x) * -F.max_pool2d(-valid, 3, 1, 1)  # not across a damaged edge, nor the picture's
-    q = -cubic * whole * phase * (1 - phase)
+    q = -a * whole * phase * (1 - phase)
     down = F.conv2d(x, second.view(1, 1, 3, 1).expand(c, 1, 3, 1), padding=(1, 0), groups=c)
     across = F.conv2d(x, second.view(1, 1, 1, 3).expand(c, 1, 1, 3), padding=(0, 1), groups=c)
     return x - q[:, :1] * down - q[:, 1:] * across
