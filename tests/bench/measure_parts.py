@@ -116,7 +116,7 @@ def rows(weights: str) -> Iterator[tuple[str, Generator, dict[str, bool], object
     yield "... without trust in the steadier side", plain, {}, patch.object(fusion, "STEADY", 0.0)
     yield "... without the level at full size", coarser, {}, nullcontext()
     yield "... without the calmer motion", plain, {}, patch.object(motion, "calm", lambda _y, v, _ca, _cb: v)
-    yield "... bilinear instead of cubic", plain, {}, patch.object(motion, "sharpen", lambda x, _v, _f: x)
+    yield "... bilinear instead of cubic", plain, {}, patch.object(motion, "sharpen", lambda x, *_: x)
     yield "... nothing searched: begun from no motion, as DIS is", plain, {}, patch.object(motion, "search", still)
     for radius in (3, 5, 10):
         yield (

@@ -145,6 +145,16 @@ def test_what_does_not_fit_is_made_to_on_request(
     assert unchanged_outside(source, tmp_path / "held.mkv", hole()) == [False, True, True, True, True, True]
 
 
+def test_a_hole_is_wider_on_request(source: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    status, _ = run(capsys, source, tmp_path / "out.mkv", "--grow", "3", "--mask", picture(tmp_path / "m.png", hole()))
+    assert status == 0
+    rows, columns = np.nonzero(hole())
+    wider = np.zeros_like(hole())
+    wider[max(rows.min() - 3, 0) : rows.max() + 4, max(columns.min() - 3, 0) : columns.max() + 4] = True
+    assert all(unchanged_outside(source, tmp_path / "out.mkv", wider))
+    assert not any(unchanged_outside(source, tmp_path / "out.mkv", hole()))
+
+
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [

@@ -10,6 +10,8 @@ from itertools import pairwise
 import numpy as np
 import pytest
 from clips import join, moving_frames
+from hypothesis import given
+from hypothesis import strategies as st
 from toy import Toy, digest
 
 from vgan_plugin.errors import UsageError
@@ -18,10 +20,12 @@ from vgan_plugin.fill.background import Background, Found, around
 from vgan_plugin.fill.engine import Filled
 from vgan_plugin.fill.inpaint import fused
 from vgan_plugin.gaps import Target
+from vgan_plugin.hosts.masks import Holes, dilated
 from vgan_plugin.pixels.flow import Field, View, flow
 from vgan_plugin.pixels.planes import chroma_mask
 from vgan_plugin.plugins import get_plugin_manager
 from vgan_plugin.runtime.simple import BLEND, REPEAT, Simple
+from vgan_plugin.timeline import Timeline
 from vgan_plugin.types import FillRequest, Frame, FrameGenerator, Made, Mask, OpenRequest, RenderRequest
 
 W, H = 128, 80
@@ -281,3 +285,23 @@ class Flickering(Simple):
         made = super().render(request)
         planes = tuple(np.full_like(plane, 255 * (request.pts % 2)) for plane in made.frame.planes)
         return replace(made, frame=replace(made.frame, planes=planes), confidence=0.5)
+
+
+@given(by=st.integers(0, 6), seed=st.integers(0, 99), height=st.integers(1, 9), width=st.integers(1, 9))
+def test_a_grown_mask_is_what_lies_near_it(by: int, seed: int, height: int, width: int) -> None:
+    mask = np.random.default_rng(seed).random((height, width)) < 0.1
+    near = [
+        [mask[max(y - by, 0) : y + by + 1, max(x - by, 0) : x + by + 1].any() for x in range(width)]
+        for y in range(height)
+    ]
+    np.testing.assert_array_equal(dilated(mask, by), near)
+
+
+def test_boxes_and_pictures_grow_and_what_is_empty_stays_so() -> None:
+    line = Timeline((0, 1, 2), Fraction(1, 25))
+    box = Holes(boxes=((1, (4, 3, 2, 1)),), grow=2)
+    before, grown, after = box.read(line, 12, 10)
+    assert before is after is None
+    assert grown is not None
+    assert grown.sum() == 6 * 5
+    assert grown[1:6, 2:8].all()

@@ -50,6 +50,14 @@ masks = shared.chain(
         "--fit", is_flag=True, help="Scale masks of another size; hold the last of too few, leave out surplus."
     ),
     click.option(
+        "--grow",
+        metavar="N",
+        type=click.IntRange(0, 256),
+        default=0,
+        show_default=True,
+        help="Make every hole wider by so many pixels each way: an exact mask leaves an outline.",
+    ),
+    click.option(
         "--direction",
         type=click.Choice(["both", "forward"]),
         default="both",
@@ -73,7 +81,8 @@ def holes_of(options: Mapping[str, Any]) -> Holes:
         raise UsageError("Nothing says what to make", "a mask or a box is needed", "give --mask or --box")
     if start is not None and end is not None and start >= end:
         raise UsageError("Nothing lies between --from and --to", f"{start} is not before {end}", "swap them")
-    return Holes(mask, tuple((None, each) for each in options["boxes"]), start, end, options["fit"])
+    boxes = tuple((None, each) for each in options["boxes"])
+    return Holes(mask, boxes, start, end, options["fit"], options["grow"])
 
 
 @click.command("inpaint")

@@ -29,6 +29,7 @@ class Holes:
         start: seconds from which on there are holes; None = from the first frame.
         end: seconds before which there are holes; None = to the last frame.
         fit: scale masks of another size; of too few masks hold the last one, of too many leave out the surplus.
+        grow: pixels by which every hole is wider each way: a mask that ends where a thing does leaves its outline.
     """
 
     masks: Path | None = None
@@ -36,6 +37,7 @@ class Holes:
     start: Fraction | None = None
     end: Fraction | None = None
     fit: bool = False
+    grow: int = 0
 
     def check(self, width: int, height: int) -> None:
         """Find out before the long part whether they fit a clip; see `read` for the errors."""
@@ -57,6 +59,7 @@ class Holes:
             if index is not None:
                 some.setdefault(index, []).append(box)
         pictures = self._pictures(len(timeline), width, height)
+        last = grown = None  # a picture that holds for all frames is grown once
         for i in range(len(timeline)):
             mask = next(pictures)
             time = timeline.time(i)
@@ -68,7 +71,9 @@ class Holes:
                 mask = np.zeros((height, width), np.bool_) if mask is None else mask.copy()
                 for box in boxes:
                     _draw(mask, box)
-            yield mask if mask is not None and mask.any() else None
+            if mask is not last or boxes:
+                last, grown = mask, None if mask is None or not mask.any() else dilated(mask, self.grow)
+            yield grown
         next(pictures, None)  # whether there are too many is known at the end
 
     def _pictures(self, count: int, width: int, height: int) -> Iterator[Mask | None]:
@@ -112,6 +117,18 @@ class Holes:
         x = (np.arange(width) * 2 + 1) * columns // (2 * width)
         fitted: Mask = mask[y[:, None], x[None]]
         return fitted
+
+
+def dilated(mask: Mask, by: int) -> Mask:
+    """(H, W), True wherever any pixel of the mask lies within `by` rows and columns."""
+    if not by:
+        return mask
+    for axis in (0, 1):
+        count = mask.shape[axis]
+        sums = np.insert(np.cumsum(mask, axis, dtype=np.int32), 0, 0, axis)
+        at = np.arange(count)
+        mask = sums.take(np.minimum(at + by + 1, count), axis) > sums.take(np.maximum(at - by, 0), axis)
+    return mask
 
 
 def pictures_in(holes: Holes) -> int:
