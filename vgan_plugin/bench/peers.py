@@ -6,6 +6,7 @@ import importlib
 import importlib.util
 import subprocess
 import sys
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from fractions import Fraction
@@ -21,6 +22,7 @@ from vgan_plugin.bench.clip import longer
 from vgan_plugin.bench.quality import psnr
 from vgan_plugin.bench.stopwatch import Stopwatch
 from vgan_plugin.errors import ExtraMissing
+from vgan_plugin.evaluate import rife
 from vgan_plugin.media.frames import from_av, to_av
 from vgan_plugin.pixels.colour import from_rgb, to_rgb
 from vgan_plugin.pixels.planes import pad
@@ -29,7 +31,7 @@ from vgan_plugin.runtime.session import open_alone
 from vgan_plugin.types import RGB, Frame
 
 Say = Callable[[str], None]
-_STRIDE = 64  # of RIFE's pictures
+_HALF = np.array([0.5], np.float32)
 
 
 class Peer(Protocol):
@@ -68,29 +70,41 @@ class _Base:
         return {"name": self.name, "stages": self.watch.results(), "psnr": mean}
 
 
-class _Rife(_Base):
+class _Pairs(_Base, ABC):
     """One pair a round; of its two pictures only the new one is converted."""
 
-    def __init__(self, name: str, frames: Sequence[Frame], graph: Path, device: Device) -> None:
-        super().__init__(name, frames)
-        first = pad(frames[0], _STRIDE)
-        open_it = partial(open_alone, graph, device, {"H": first.height, "W": first.width})
-        self._run, self._cores = open_it(), physical_cores()
-        self._on_one = open_it(threads=1) if device.kind == "cpu" else None
-        self._before: RGB | None = None
+    _before: RGB | None = None
 
     def round(self, index: int) -> None:
+        """Make the frame of a pair."""
         place = index % (len(self.frames) // 2)
         like = self.frames[2 * place + 2]
-        before = self._before if place and self._before is not None else self._rgb(self.frames[2 * place])
+        before = self._before if place and self._before is not None else _rgb(self.frames[2 * place])
         with self.watch.stage("made"):
-            after = self._rgb(like)
-            x = np.concatenate((before, after))[None]
-            with self.watch.stage("network"):
-                y = self._run({"x": x, "t": np.array([0.5], np.float32)})[0]
+            after = _rgb(like)
+            y = self.between(np.concatenate((before, after))[None])
             made = from_rgb(y[0, :, : like.height, : like.width], like, like.pts - 1, like.time_base)
         self._before = after
         self.judge(made, place)
+
+    @abstractmethod
+    def between(self, pictures: RGB) -> RGB:
+        """(1, 6, H, W) -> (1, 3, H, W)."""
+
+
+class _Rife(_Pairs):
+    """On our ONNX Runtime."""
+
+    def __init__(self, name: str, frames: Sequence[Frame], graph: Path, device: Device) -> None:
+        super().__init__(name, frames)
+        first = pad(frames[0], rife.STRIDE)
+        open_it = partial(open_alone, graph, device, {"H": first.height, "W": first.width})
+        self._run, self._cores = open_it(), physical_cores()
+        self._on_one = open_it(threads=1) if device.kind == "cpu" else None
+
+    def between(self, pictures: RGB) -> RGB:
+        with self.watch.stage("network"):
+            return self._run({"x": pictures, "t": _HALF})[0]
 
     def side_by_side(self) -> None:
         """A frame a core, on a CPU."""
@@ -100,16 +114,16 @@ class _Rife(_Base):
         frames = longer(self.frames[::2], 4 * self._cores + 1)
 
         def make(before: RGB, after: RGB, like: Frame) -> Frame:
-            y = run({"x": np.concatenate((before, after))[None], "t": np.array([0.5], np.float32)})[0]
+            y = run({"x": np.concatenate((before, after))[None], "t": _HALF})[0]
             return from_rgb(y[0, :, : like.height, : like.width], like, like.pts - 1, like.time_base)
 
         with ThreadPoolExecutor(self._cores) as pool, self.watch.stage("side by side", len(frames) - 1):
-            pictures = [self._rgb(frame) for frame in frames]
+            pictures = [_rgb(frame) for frame in frames]
             list(pool.map(make, pictures, pictures[1:], frames[1:]))
 
-    @staticmethod
-    def _rgb(frame: Frame) -> RGB:
-        return to_rgb(pad(frame, _STRIDE))
+
+def _rgb(frame: Frame) -> RGB:
+    return to_rgb(pad(frame, rife.STRIDE))
 
 
 def _rife(folder: Path, device: Device, say: Say) -> Callable[[Sequence[Frame]], list[Peer]]:
@@ -124,6 +138,58 @@ def _rife(folder: Path, device: Device, say: Say) -> Callable[[Sequence[Frame]],
         raise ExtraMissing("RIFE cannot be timed", last, do)
     kinds = (("rife 4.25 as exported", "rife.onnx"), ("rife 4.25 fast warp", "rife-fast.onnx"))
     return lambda frames: [_Rife(name, frames, folder / graph, device) for name, graph in kinds]
+
+
+class _TorchRife(_Pairs):
+    """RIFE 4.25 in PyTorch, as it is run where that is installed: on CUDA in halves, its kernels captured once and
+    replayed as one CUDA graph.
+    """
+
+    def __init__(self, frames: Sequence[Frame], device: Device) -> None:
+        torch, net = rife.load(device.name)
+        on_cuda = device.kind == "cuda"
+        super().__init__("rife 4.25 torch" + " fp16, CUDA graph" * on_cuda, frames)
+        first = pad(frames[0], rife.STRIDE)
+        self._torch, self._on_cuda = torch, on_cuda
+        self._x = torch.zeros(1, 6, first.height, first.width, device=device.name)
+
+        def run() -> Any:
+            with torch.inference_mode(), torch.autocast("cuda", torch.float16, enabled=on_cuda, cache_enabled=False):
+                return net(self._x, 0.5, rife.SCALES)[2][-1].float()
+
+        self._run = self._captured(run) if on_cuda else run
+
+    def _captured(self, run: Callable[[], Any]) -> Callable[[], Any]:
+        cuda = self._torch.cuda
+        aside = cuda.Stream()
+        aside.wait_stream(cuda.current_stream())
+        with cuda.stream(aside):
+            for _ in range(3):
+                run()
+        cuda.current_stream().wait_stream(aside)
+        graph = cuda.CUDAGraph()
+        with cuda.graph(graph):
+            made = run()
+
+        def replay() -> Any:
+            graph.replay()
+            return made
+
+        return replay
+
+    def between(self, pictures: RGB) -> RGB:
+        self._x.copy_(self._torch.from_numpy(pictures))
+        with self.watch.stage("network"):
+            y = self._run()
+            if self._on_cuda:
+                self._torch.cuda.synchronize()
+        made: RGB = y.cpu().numpy()
+        return made
+
+
+def _torch_rife(folder: Path, device: Device, say: Say) -> Callable[[Sequence[Frame]], list[Peer]]:  # noqa: ARG001
+    rife.load("cpu")  # whether it is there is told before the work
+    return lambda frames: [_TorchRife(frames, device)]
 
 
 class _Minterpolate(_Base):
@@ -206,4 +272,4 @@ def _mvtools(folder: Path, device: Device, say: Say) -> Callable[[Sequence[Frame
     return lambda frames: [_Mvtools("mvtools FlowFPS", frames)]
 
 
-PEERS = {"rife": _rife, "minterpolate": _minterpolate, "mvtools": _mvtools}
+PEERS = {"rife": _rife, "rife-torch": _torch_rife, "minterpolate": _minterpolate, "mvtools": _mvtools}

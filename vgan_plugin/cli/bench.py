@@ -32,7 +32,7 @@ def size(text: str) -> tuple[int, int]:
 @click.option("--size", "sizes", metavar="WxH", type=size, multiple=True, help="Repeatable.  [default: 480p, 1080p]")
 @click.option(
     "--against",
-    type=click.Choice(["rife", "minterpolate", "mvtools"]),
+    type=click.Choice(["rife", "rife-torch", "minterpolate", "mvtools"]),
     multiple=True,
     help="Time these in the same run. Repeatable.",
 )
