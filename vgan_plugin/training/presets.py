@@ -184,8 +184,8 @@ PRESETS: Mapping[str, Schedule] = {
         steps=6000,
         gan_from=0.0,
         gan_lr=3e-4,
-        gan_weight=0.25,
-        gan_cap=0.3,
+        gan_weight=0.5,
+        gan_cap=0.5,
     ),
     "lite": Schedule(lr=1.2e-3),
     # Small enough to be watched on two CPU cores.
