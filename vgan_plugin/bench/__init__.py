@@ -86,7 +86,10 @@ def run(request: Request, say: Callable[[str], None] = lambda _: None) -> dict[s
             ours = Ours(bundle, device.name, frames)
             others = [peer for name in made for peer in made[name](frames)]
             say(f"{width}x{height}: {', '.join([ours.name, *(peer.name for peer in others)])}")
-            rounds = _rounds([ours, *others], request.seconds)
+            contestants: list[Ours | Peer] = [ours, *others]
+            rounds = _rounds(contestants, request.seconds)
+            for contestant in contestants:  # one after the other: the memory of all of them may not be there
+                contestant.side_by_side(_LEAST)
             say(f"{width}x{height}: whole files")
             files = end_to_end(frames, folder, request.model, device.name)
             found.append(
@@ -126,8 +129,6 @@ def _rounds(contestants: Sequence[Ours | Peer], seconds: float) -> int:
             if not done:
                 contestant.watch = Stopwatch()
             contestant.round(done)
-            if done <= _LEAST:
-                contestant.side_by_side()
             if not done:
                 contestant.watch = Stopwatch()
         end = end or time.perf_counter() + seconds

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import closing
 from fractions import Fraction
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -64,7 +66,7 @@ class Ours:
         self._sessions = _Watched(bundle, device)
         self._generator = RecurrentGenerator(bundle, self._sessions)
         self._frames = frames
-        self._together = RecurrentGenerator(bundle, GraphSessions(bundle, device, lanes=None))
+        self._open = partial(GraphSessions, bundle, device, lanes=None)
         self._before: Reference | None = None
         self._state: Any = None
         self._found: list[float] = []
@@ -92,16 +94,19 @@ class Ours:
             self._found.append(psnr(made.frame, self._frames[2 * place - 1]))
         self._before = now
 
-    def side_by_side(self) -> None:
-        """A frame a lane, as files are made: in order, with all that each needs."""
-        if self._together.lanes == 1:
-            return
-        frames = clip.longer(self._frames[::2], 4 * self._together.lanes + 1)
-        timeline = Timeline(tuple(frame.pts for frame in frames), frames[0].time_base)
-        plan = interpolation_plan(timeline, (), 2)
-        with self.watch.stage("side by side", len(plan.targets)):
-            for _ in fill_stream(frames, plan, self._together):
-                pass
+    def side_by_side(self, passes: int) -> None:
+        """A frame a lane, as files are made: in order, with all that each needs; once before that counts for nobody."""
+        sessions = self._open()
+        with closing(RecurrentGenerator(sessions.bundle, sessions)) as generator:
+            if generator.lanes == 1:
+                return
+            frames = clip.longer(self._frames[::2], 4 * generator.lanes + 1)
+            timeline = Timeline(tuple(frame.pts for frame in frames), frames[0].time_base)
+            plan = interpolation_plan(timeline, (), 2)
+            for counts in (False, *[True] * passes):
+                with (self.watch if counts else Stopwatch()).stage("side by side", len(plan.targets)):
+                    for _ in fill_stream(frames, plan, generator):
+                        pass
 
     def result(self, factors: Sequence[int], *, real: bool) -> dict[str, Any]:
         """Stages, and the cost of a made frame with all it needs: at x N, one encode and remember serve N - 1."""
@@ -126,7 +131,6 @@ class Ours:
     def close(self) -> None:
         """Free the sessions."""
         self._generator.close()
-        self._together.close()
 
 
 def end_to_end(frames: Sequence[Frame], folder: Path, model: str, device: str) -> dict[str, Any]:

@@ -45,8 +45,8 @@ class Peer(Protocol):
     def round(self, index: int) -> None:
         """Make frames."""
 
-    def side_by_side(self) -> None:
-        """Make frames as many at once as pay, or none."""
+    def side_by_side(self, passes: int) -> None:
+        """Make frames as many at once as pay, or none; so many times, and once before that counts for nobody."""
 
     def result(self, *, real: bool) -> dict[str, Any]:
         """Name, stages, and PSNR when the frames are `real`."""
@@ -57,7 +57,7 @@ class _Base:
         self.name, self.frames, self.watch = name, frames, Stopwatch()
         self.found: dict[int, float] = {}
 
-    def side_by_side(self) -> None:
+    def side_by_side(self, passes: int) -> None:
         """One frame at a time is all that it can."""
 
     def judge(self, made: Frame, place: int) -> None:
@@ -98,28 +98,29 @@ class _Rife(_Pairs):
     def __init__(self, name: str, frames: Sequence[Frame], graph: Path, device: Device) -> None:
         super().__init__(name, frames)
         first = pad(frames[0], rife.STRIDE)
-        open_it = partial(open_alone, graph, device, {"H": first.height, "W": first.width})
-        self._run, self._cores = open_it(), physical_cores()
-        self._on_one = open_it(threads=1) if device.kind == "cpu" else None
+        self._open = partial(open_alone, graph, device, {"H": first.height, "W": first.width})
+        self._run = self._open()
+        self._cores = physical_cores() if device.kind == "cpu" else 1
 
     def between(self, pictures: RGB) -> RGB:
         with self.watch.stage("network"):
             return self._run({"x": pictures, "t": _HALF})[0]
 
-    def side_by_side(self) -> None:
+    def side_by_side(self, passes: int) -> None:
         """A frame a core, on a CPU."""
-        run = self._on_one
-        if run is None:
+        if self._cores == 1:
             return
-        frames = longer(self.frames[::2], 4 * self._cores + 1)
+        run, frames = self._open(threads=1), longer(self.frames[::2], 4 * self._cores + 1)
 
         def make(before: RGB, after: RGB, like: Frame) -> Frame:
             y = run({"x": np.concatenate((before, after))[None], "t": _HALF})[0]
             return from_rgb(y[0, :, : like.height, : like.width], like, like.pts - 1, like.time_base)
 
-        with ThreadPoolExecutor(self._cores) as pool, self.watch.stage("side by side", len(frames) - 1):
-            pictures = [_rgb(frame) for frame in frames]
-            list(pool.map(make, pictures, pictures[1:], frames[1:]))
+        for counts in (False, *[True] * passes):
+            watch = self.watch if counts else Stopwatch()
+            with ThreadPoolExecutor(self._cores) as pool, watch.stage("side by side", len(frames) - 1):
+                pictures = [_rgb(frame) for frame in frames]
+                list(pool.map(make, pictures, pictures[1:], frames[1:]))
 
 
 def _rgb(frame: Frame) -> RGB:
