@@ -112,6 +112,7 @@ def card_figures(model: str, runs: dict[str, tuple[str, Path]]) -> str:
     if failures:
         lines += ["Where it fails: the frames on which it loses most against the best of the baselines.", ""]
         lines += report.markdown(["set", "task", "clip", "PSNR", "best baseline"], failures)
+    if failures and EXAMPLE in runs:
         shown = ", ".join(f"`{path.relative_to(ROOT)}`" for path in sorted(PICTURES.glob(f"{EXAMPLE}.sheet-*")))
         lines += [f"Those of the example as pictures, beside the truth, RIFE and DIS: {shown}.", ""]
     return "\n".join(lines)
