@@ -320,6 +320,18 @@ def test_a_zip_with_broken_bytes_inside_is_refused(folder: Path) -> None:
         store.load(path)
 
 
+def test_a_zip_packed_in_a_way_that_nobody_here_knows_is_refused(folder: Path) -> None:
+    path = archive(folder)
+    data = bytearray(path.read_bytes())
+    for header, method in ((b"PK\x03\x04", 8), (b"PK\x01\x02", 10)):
+        at = -1
+        while (at := data.find(header, at + 1)) >= 0:
+            data[at + method : at + method + 2] = (97).to_bytes(2, "little")
+    path.write_bytes(data)
+    with pytest.raises(BundleError, match="compression"):
+        store.load(path)
+
+
 @pytest.mark.filterwarnings("ignore:Duplicate name")
 def test_a_zip_with_two_files_of_one_name_or_too_many_entries_or_two_manifests_is_refused(folder: Path) -> None:
     path = archive(folder, **{"weights.bin": b"other"})

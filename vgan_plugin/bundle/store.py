@@ -174,7 +174,7 @@ class _Zip(AbstractContextManager["_Zip"]):
                 data = file.read(limit + 1)  # what the directory claims is not believed
         except KeyError as error:
             raise _absent(self.path, name, "the zip does not hold it") from error
-        except (zipfile.BadZipFile, zlib.error, OSError, EOFError, RuntimeError, NotImplementedError) as error:
+        except (zipfile.BadZipFile, zlib.error, OSError, EOFError, RuntimeError) as error:
             raise _broken(self.path, error) from error
         return _within(self.path, name, data, limit)
 
