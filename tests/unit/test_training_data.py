@@ -248,12 +248,25 @@ def test_synthetic_flow_leads_to_the_same_colour_wherever_the_pixel_is_seen(seed
     flow, seen = synthetic.flow(made, start, end)
     here, there = (synthetic.render(made, t.view(1, 1))[:, 0] for t in (start, end))
     error = (warp(there, flow.flip(1)) - here).abs().mean(1, keepdim=True)
-    still = (there - here).abs().mean(1, keepdim=True)
-    # Soft edges mix two sheets: there, and only there, colours may differ. A sheet seen from afar is steep, and reading
-    # between its pixels is wrong by more.
+    # Soft edges, which may be wide, mix two sheets that go different ways. Where one alone is shown, it is exact.
+    alone = torch.minimum(purity(made, start), warp(purity(made, end), flow.flip(1))) > 0.98
+    found = error[(seen > 0.5) & alone]
     assert seen.mean() > 0.3
-    assert error[seen > 0.5].median() < max(0.02, still[seen > 0.5].median() / 5)
-    assert (error[seen > 0.5] > 0.1).float().mean() < 0.2
+    assert found.numel() > 0.05 * error.numel()
+    assert found.median() < 0.01
+    assert (found > 0.1).float().mean() < 0.01
+
+
+def purity(made: synthetic.Scene, time: torch.Tensor) -> torch.Tensor:
+    """How much of each pixel is of the sheet that it shows most of, (1, 1, H, W): each sheet in a colour of its own."""
+    sheets = made.texture.shape[1]
+    colours = torch.eye(sheets).view(1, sheets, sheets, 1, 1)
+    shares = []
+    for first in range(0, sheets, 3):  # three to a picture
+        paint = torch.zeros_like(made.texture)
+        paint[:, :, : min(3, sheets - first)] += colours[:, :, first : first + 3]
+        shares.append(synthetic.render(made._replace(texture=paint), time.view(1, 1))[:, 0])
+    return torch.cat(shares, 1).amax(1, keepdim=True)
 
 
 def test_synthetic_flow_of_no_time_is_nothing():
