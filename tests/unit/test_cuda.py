@@ -197,6 +197,8 @@ def test_the_host_waits_for_a_place_only_when_all_are_on_their_way() -> None:
     assert not {"cudaEventSynchronize", "cudaStreamSynchronize"} & set(late.calls)
     stream.upload(array, device.ctypes.data)
     assert late.calls.count("cudaEventSynchronize") == 1
+    up = next(handle for handle in late.queues if handle != stream.handle and late.queues[handle])
+    assert late.done[up] == 2  # of four copies, each after what it waits for, the first alone
 
 
 @pytest.mark.parametrize("fails", ["cudaSetDevice", "cudaStreamCreateWithFlags", "cudaEventCreateWithFlags"])
