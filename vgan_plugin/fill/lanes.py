@@ -63,8 +63,8 @@ class Line(Generic[T]):
         """What can leave by now; what must not wait any longer is waited for. In the end, everything."""
         while self._waiting and (ended or self._ready(self._waiting[0][0])):
             made, item = self._waiting.popleft()
-            yield item()
             self._making -= made is not None
+            yield item()
 
     def _ready(self, made: Future[Any] | None) -> bool:
         return made is None or made.done() or self._making > self._lanes or len(self._waiting) > self.longest
