@@ -14,10 +14,11 @@ from toy import Toy, digest
 
 from vgan_plugin.detect import scan
 from vgan_plugin.errors import InputUnsupported, TaskMissing, UsageError
-from vgan_plugin.fill import fill_stream
+from vgan_plugin.fill import Item, fill_stream
 from vgan_plugin.gaps import Event, GapPolicy, interpolation_plan, plan_gaps
-from vgan_plugin.hosts.live import Item, Live, LiveFill, open_generator, stream
+from vgan_plugin.hosts.live import Live, LiveFill, stream
 from vgan_plugin.hosts.live_rate import LiveInterpolation
+from vgan_plugin.hosts.opening import open_generator
 from vgan_plugin.runtime.simple import BLEND, Simple
 from vgan_plugin.timeline import Timeline, half_up
 from vgan_plugin.types import Frame, OpenRequest

@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 from vgan_plugin.errors import InputUnsupported
 from vgan_plugin.fill import Item, Record, Say
 from vgan_plugin.gaps import GapPolicy
-from vgan_plugin.hosts.live import LiveFill, open_generator, tick_for
+from vgan_plugin.hosts.live import LiveFill, tick_for
+from vgan_plugin.hosts.opening import open_generator
 from vgan_plugin.types import Colour, Frame, OpenRequest, PixelFormat
 
 Order = Literal["bgr", "rgb"]

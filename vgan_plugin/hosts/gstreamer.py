@@ -24,7 +24,8 @@ from gi.repository import GLib, GObject, Gst, GstVideo  # noqa: E402  the versio
 from vgan_plugin.errors import InputUnsupported, VganError  # noqa: E402
 from vgan_plugin.fill import Item, Record  # noqa: E402
 from vgan_plugin.gaps import GapPolicy  # noqa: E402
-from vgan_plugin.hosts.live import LiveFill, open_generator, tick_for  # noqa: E402
+from vgan_plugin.hosts.live import LiveFill, tick_for  # noqa: E402
+from vgan_plugin.hosts.opening import open_generator  # noqa: E402
 from vgan_plugin.media.layouts import Layout, layout_of, pack, unpack  # noqa: E402
 from vgan_plugin.types import Colour, Frame, FrameGenerator, OpenRequest, PixelFormat  # noqa: E402
 

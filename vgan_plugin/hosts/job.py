@@ -4,24 +4,23 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field, replace
+from contextlib import contextmanager
+from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
 from typing import Self, TypedDict, TypeVar
 
-from vgan_plugin.bundle import locate, store
 from vgan_plugin.detect import scan
-from vgan_plugin.errors import OutputError, TaskMissing, VganError
+from vgan_plugin.errors import OutputError
 from vgan_plugin.fill import Item, Say, fill_stream
 from vgan_plugin.gaps import Event, Plan
+from vgan_plugin.hosts.opening import open_generator
 from vgan_plugin.hosts.pictures import PlannedPictures
 from vgan_plugin.hosts.report import Report
 from vgan_plugin.media.output import NULL, PartFile
 from vgan_plugin.media.reader import VideoReader
 from vgan_plugin.media.writer import VideoWriter, remux
 from vgan_plugin.plugins import get_plugin_manager
-from vgan_plugin.runtime.generator import NAME
 from vgan_plugin.timeline import Timeline
 from vgan_plugin.types import Frame, FrameGenerator, OpenRequest
 
@@ -139,9 +138,8 @@ class Job:
         """
         if self._generator is None:
             facts = self.reader.facts
-            lanes = 1 if self._task == "inpaint" else None  # there each frame is made from the one before
             size = facts.height, facts.width
-            self._generator = open_generator(self.wishes.generator, self._task, size, lanes=lanes)
+            self._generator = open_generator(self.wishes.generator, self._task, size, many=True)
         return self._generator
 
     def look(self) -> tuple[Timeline, list[Event]]:
@@ -256,43 +254,6 @@ class Job:
         report.frames_out = writer.frames
         for line in writer.notes:
             self.note(line)
-
-
-def open_generator(
-    request: OpenRequest | None, task: str, size: tuple[int, int] | None, *, lanes: int | None = 1
-) -> FrameGenerator:
-    """The generator for a job; the caller closes it.
-
-    Args:
-        request: which; None = ours, where it runs best.
-        task: what it must be made for.
-        size: (height, width) of the frames to come; None = not known.
-        lanes: see `OpenRequest`.
-
-    Raises:
-        VganError: it cannot be opened, or was not made for the task.
-    """
-    generator = get_plugin_manager().open_generator(replace(request or OpenRequest(), size=size, lanes=lanes))
-    if task not in generator.info.tasks:
-        generator.close()
-        raise TaskMissing(
-            f"Generator {generator.info.name!r} is not made for {task!r}",
-            f"it can do: {', '.join(generator.info.tasks) or 'nothing'}",
-            _who_can(task),
-        )
-    return generator
-
-
-def _who_can(task: str) -> str:
-    """What to name instead: the bundles and generators that were made for a task."""
-    manager = get_plugin_manager()
-    bundles = []
-    for path in locate.available(manager.bundle_folders()):
-        with suppress(VganError):  # one that cannot be read can do nothing
-            if task in store.peek(path).tasks:
-                bundles.append(f"--model {locate.name_of(path)}")
-    others = [f"--generator {info.name}" for info in manager.generators() if task in info.tasks and info.name != NAME]
-    return "name one that is: " + (", ".join(bundles + others) or "none is installed")
 
 
 def look_at(reader: VideoReader, tick: Tick, say: Say) -> tuple[Timeline, list[Event]]:

@@ -16,13 +16,13 @@ from fractions import Fraction
 from functools import cached_property
 
 from vgan_plugin.detect import resolve
-from vgan_plugin.errors import InputUnsupported, PlanUnusable, TaskMissing
+from vgan_plugin.errors import InputUnsupported, PlanUnusable
 from vgan_plugin.fill import Engine, Filled, Item, Line, Record, Say
 from vgan_plugin.gaps import Event, GapPolicy, Plan, Target, Unrepaired
 from vgan_plugin.hookspecs import PlanRequest
 from vgan_plugin.plugins import get_plugin_manager
 from vgan_plugin.timeline import Grid, Timeline
-from vgan_plugin.types import Frame, FrameGenerator, OpenRequest
+from vgan_plugin.types import Frame, FrameGenerator
 
 SHORTEST, LONGEST = 24, 240
 """Frames: a gap of the first many is always made, one of more than the second never, whatever one second holds."""
@@ -30,31 +30,6 @@ _FAST = 125
 """Frames a second from which on milliseconds are too coarse."""
 _BEHIND = 2
 """Frames kept behind a chain's start, so that a gap finds both references of a prediction."""
-
-
-def open_generator(
-    request: OpenRequest | None, task: str, size: tuple[int, int] | None = None, *, lanes: int | None = 1
-) -> FrameGenerator:
-    """The generator for a stream, opened before its first frame; the caller closes it.
-
-    Args:
-        request: which generator, model and device; None = ours, where it runs best.
-        task: what it must be able to do, such as ``fill``.
-        size: (height, width) of the frames to come, where that is known.
-        lanes: see `OpenRequest`.
-
-    Raises:
-        VganError: it cannot be opened, or was not made for the task.
-    """
-    generator = get_plugin_manager().open_generator(replace(request or OpenRequest(), size=size, lanes=lanes))
-    if task not in generator.info.tasks:
-        generator.close()
-        raise TaskMissing(
-            f"Generator {generator.info.name!r} is not made for {task!r}",
-            f"it can do: {', '.join(generator.info.tasks) or 'nothing'}",
-            "name another one",
-        )
-    return generator
 
 
 def tick_for(rate: Fraction | None) -> Fraction:

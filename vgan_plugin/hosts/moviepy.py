@@ -23,7 +23,7 @@ from vgan_plugin.fill import Engine, Say
 from vgan_plugin.gaps import GapPolicy, Plan, Target, interpolation_plan
 from vgan_plugin.hookspecs import PlanRequest
 from vgan_plugin.hosts.arrays import Picture, frame_of, picture_of
-from vgan_plugin.hosts.live import open_generator
+from vgan_plugin.hosts.opening import open_generator
 from vgan_plugin.plugins import get_plugin_manager
 from vgan_plugin.types import Frame, OpenRequest
 

@@ -13,10 +13,11 @@ from typing import BinaryIO, Literal, TypedDict, Unpack
 from vgan_plugin.errors import InputDamaged, InputError, InputMissing, InputUnsupported
 from vgan_plugin.fill import Item, Say
 from vgan_plugin.gaps import GapPolicy, interpolation_plan
-from vgan_plugin.hosts.live import Live, LiveFill, open_generator
+from vgan_plugin.hosts.live import Live, LiveFill
 from vgan_plugin.hosts.live_inpaint import LiveInpaint, StreamMasks
 from vgan_plugin.hosts.live_rate import LiveInterpolation
 from vgan_plugin.hosts.masks import Holes
+from vgan_plugin.hosts.opening import open_generator
 from vgan_plugin.hosts.pictures import PicturesInPlace, PicturesOnTheWay
 from vgan_plugin.hosts.report import Report
 from vgan_plugin.media import y4m
@@ -192,10 +193,9 @@ def _run(
         raise InputUnsupported(
             "The stream has no frame rate", "its header says F0:0 or nothing", "tell it upstream: ffmpeg -r 25 -i IN"
         )
-    lanes = 1 if task == "inpaint" else None  # there each frame is made from the one before
     known = _Known(rate=rate, timeline=timeline, min_confidence=wishes.min_confidence, say=wishes.say)
     with (
-        closing(open_generator(wishes.generator, task, (header.height, header.width), lanes=lanes)) as generator,
+        closing(open_generator(wishes.generator, task, (header.height, header.width), many=True)) as generator,
         closing(make(generator, header, known)) as live,
     ):
         report = Report(STREAM, STREAM, 0, Fraction(1), Fraction(1), live.events, live.unrepaired)

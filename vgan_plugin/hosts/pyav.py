@@ -12,7 +12,8 @@ import av
 from vgan_plugin.errors import InputUnsupported
 from vgan_plugin.fill import Item, Record, Say
 from vgan_plugin.gaps import GapPolicy
-from vgan_plugin.hosts.live import LiveFill, open_generator
+from vgan_plugin.hosts.live import LiveFill
+from vgan_plugin.hosts.opening import open_generator
 from vgan_plugin.media.frames import frac, from_av, to_av
 from vgan_plugin.media.layouts import SCALED
 from vgan_plugin.media.times import increasing, notes

@@ -11,7 +11,8 @@ import numpy as np
 
 from vgan_plugin.errors import InputUnsupported, TaskMissing, UsageError
 from vgan_plugin.fill.synthesize import synthesize as made_from
-from vgan_plugin.hosts.job import Asked, Encoding, Wishes, counted, open_generator, timed
+from vgan_plugin.hosts.job import Asked, Encoding, Wishes, counted, timed
+from vgan_plugin.hosts.opening import open_generator
 from vgan_plugin.hosts.pictures import PicturesInPlace
 from vgan_plugin.hosts.report import Report
 from vgan_plugin.media.output import NULL, PartFile
