@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import io
 import json
 import random
 import shutil
@@ -13,12 +14,15 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from clips import moving_frames
+from clips import moving_frames, write_clip
 
 from vgan_plugin.bundle.locate import SHIPPED
 from vgan_plugin.errors import BundleError, BundleMissing
 from vgan_plugin.fill import Engine, fill_stream
 from vgan_plugin.gaps import Plan, Target, interpolation_plan
+from vgan_plugin.hosts import pipe
+from vgan_plugin.hosts.file import interpolate
+from vgan_plugin.runtime import session
 from vgan_plugin.runtime.generator import RecurrentGenerator, open_recurrent
 from vgan_plugin.runtime.simple import BLEND, Simple
 from vgan_plugin.timeline import Timeline
@@ -255,3 +259,15 @@ def test_several_frames_at_once_are_the_bytes_of_one_after_the_other(model: str)
         opened.close()
     assert len(found[0]) == 19
     assert found[0] == found[1] == found[2]
+
+
+def test_files_and_pipes_are_made_several_frames_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(session, "physical_cores", lambda: 2)
+    asked = OpenRequest(model="lite", device="cpu")
+    path = write_clip(tmp_path / "in.mkv", moving_frames(4, 64, 48))
+    made = interpolate(path, tmp_path / "out.mkv", factor=2, generator=asked)
+    frames = b"".join(b"FRAME\n" + b"".join(p.tobytes() for p in f.planes) for f in moving_frames(4, 64, 48))
+    piped = pipe.interpolate(
+        io.BytesIO(b"YUV4MPEG2 W64 H48 F25:1 C420jpeg\n" + frames), lambda _: None, factor=2, generator=asked
+    )
+    assert made.provider["lanes"] == piped.report.provider["lanes"] == 2

@@ -230,6 +230,31 @@ def test_what_a_perceptual_generator_draws_cannot_alternate_from_pixel_to_pixel(
     assert mesh[1] < 0.1 * mesh[0]
 
 
+def test_a_motion_is_taken_more_and_more_the_better_it_matches() -> None:
+    allowed = torch.full((1, 1, 1, 101), 4e-5)
+    taken = motion.acceptance(allowed * torch.linspace(0.5, 1.5, 101), allowed)[0, 0, 0]
+    assert taken[0] == 1
+    assert taken[50] == pytest.approx(0.5, abs=1e-3)
+    assert taken[-1] == 0
+    steps = taken[:-1] - taken[1:]
+    assert (steps >= 0).all()
+    assert steps.max() < 0.05  # a rounding moves it by a rounding
+
+
+def test_where_a_motion_barely_suffices_a_rounding_changes_next_to_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    a, b = texture(64, 96), torch.roll(texture(64, 96, seed=3), 2, 3)
+    y, found, other = motion.luma(torch.cat((a, b))), torch.zeros(1, 2, 64, 96), torch.ones(1, 2, 64, 96)
+    ca, cb = torch.full((1, 1, 1, 1), -0.5), torch.full((1, 1, 1, 1), 0.5)
+    now, then = (motion.mismatch(y, v, ca, cb) for v in (found, other))
+    known = torch.ones(1, 1, 64, 96, dtype=torch.bool)
+    monkeypatch.setattr(motion, "UNSURE", 0.0)
+    rounded = y * (1 + 1e-6 * torch.randn(y.shape, generator=torch.Generator().manual_seed(0)))
+    for ratio in (then / now).flatten()[::307].tolist():  # one pixel or other is just at the edge
+        monkeypatch.setattr(motion, "WENT_ON", ratio)
+        one, another = (motion.prefer(x, found, [(other, known)], ca, cb) for x in (y, rounded))
+        assert (one - another).abs().max() < 1e-2
+
+
 def test_how_much_of_the_path_to_believe_is_learned_between_two_frames_only(generator: Generator) -> None:
     def made(offsets: tuple[float, float], bias: float) -> Render:
         torch.nn.init.constant_(generator.belief.leave.bias[:2], bias)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from fractions import Fraction
+from types import SimpleNamespace
 
 import pytest
 from clips import blacken, drop, freeze, join, moving_frames
@@ -16,6 +17,7 @@ from vgan_plugin.detect import scan
 from vgan_plugin.errors import InputUnsupported, TaskMissing, UsageError
 from vgan_plugin.fill import Item, fill_stream
 from vgan_plugin.gaps import Event, GapPolicy, interpolation_plan, plan_gaps
+from vgan_plugin.hosts import opening
 from vgan_plugin.hosts.live import Live, LiveFill, stream
 from vgan_plugin.hosts.live_rate import LiveInterpolation
 from vgan_plugin.hosts.opening import open_generator
@@ -172,6 +174,21 @@ def test_a_factor_of_one_is_refused_and_a_generator_for_something_else_too() -> 
         list(stream(moving_frames(5), LiveInterpolation(Toy(), factor=1)))
     with pytest.raises(TaskMissing):
         open_generator(OpenRequest(generator="blend"), "synthesize")
+
+
+@pytest.mark.parametrize(
+    ("task", "many", "lanes"), [("fill", True, None), ("predict", True, None), ("inpaint", True, 1), ("fill", False, 1)]
+)
+def test_a_host_that_makes_many_frames_asks_for_several_at_once(
+    monkeypatch: pytest.MonkeyPatch, task: str, many: bool, lanes: int | None
+) -> None:
+    asked: list[OpenRequest] = []
+    toy = Toy()
+    toy.info = replace(toy.info, tasks=("fill", "predict", "inpaint"))
+    manager = SimpleNamespace(open_generator=lambda request: asked.append(request) or toy)
+    monkeypatch.setattr(opening, "get_plugin_manager", lambda: manager)
+    assert open_generator(OpenRequest(model="lite"), task, (48, 64), many=many) is toy
+    assert asked == [OpenRequest(model="lite", size=(48, 64), lanes=lanes)]
 
 
 def test_a_frame_that_a_detector_calls_damaged_in_parts_is_left_and_named() -> None:

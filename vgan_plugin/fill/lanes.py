@@ -28,11 +28,10 @@ class Line(Generic[T]):
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
-        self._lanes = engine.generator.lanes if isinstance(engine.generator, Concurrent) else 1
-        self._pool = ThreadPoolExecutor(self._lanes, "vgan-lane") if self._lanes > 1 else None
+        lanes = engine.generator.lanes if isinstance(engine.generator, Concurrent) else 1
+        self._pool = ThreadPoolExecutor(lanes, "vgan-lane") if lanes > 1 else None
         self._waiting: deque[tuple[Future[Any] | None, Callable[[], T]]] = deque()
-        self._making = 0
-        self.longest = 2 * self._lanes if self._lanes > 1 else 0
+        self.longest = 2 * lanes if lanes > 1 else 0
 
     def __enter__(self) -> Self:
         return self
@@ -56,15 +55,12 @@ class Line(Generic[T]):
             self._waiting.append((None, lambda: done(self._engine.finish(order, order.work))))
             return
         made = self._pool.submit(order.work)
-        self._making += 1
         self._waiting.append((made, lambda: done(self._engine.finish(order, made.result))))
 
     def leave(self, *, ended: bool = False) -> Iterator[T]:
         """What can leave by now; what must not wait any longer is waited for. In the end, everything."""
         while self._waiting and (ended or self._ready(self._waiting[0][0])):
-            made, item = self._waiting.popleft()
-            self._making -= made is not None
-            yield item()
+            yield self._waiting.popleft()[1]()
 
     def _ready(self, made: Future[Any] | None) -> bool:
-        return made is None or made.done() or self._making > self._lanes or len(self._waiting) > self.longest
+        return made is None or made.done() or len(self._waiting) > self.longest
